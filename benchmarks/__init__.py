@@ -1,0 +1,1 @@
+"""Benchmarks of keysend_fast; `python -m benchmarks` lists them."""

@@ -1,0 +1,1 @@
+"""The same onions made by every implementation that people know, side by side (see README.md here)."""
