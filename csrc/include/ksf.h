@@ -1,0 +1,235 @@
+/* ksf.h - the seam between the C core and everything above it: types, contracts, status codes, the ksf_api table.
+ *
+ * cffi reads the part between the marks (comments and plain declarations only); Cython declares the same in _ksf.pxd.
+ *
+ * Conventions. Inputs are const. SECRET marks bytes that no branch or address may depend on. Every per-item outcome is a
+ * ksf_status: a bad item is data, it changes no other item, and its own outputs are all zero. Nothing here allocates.
+ * Functions of the table are reentrant; scratch is the caller's, 64-byte aligned, one per thread. */
+#ifndef KSF_H
+#define KSF_H
+#include <stddef.h>
+#include <stdint.h>
+
+/* CFFI-BEGIN */
+#define KSF_API_VERSION 1
+
+#define KSF_HOP_PAYLOADS_BYTES 1300
+#define KSF_PACKET_BYTES 1366
+#define KSF_PACKET_OVERHEAD 66
+#define KSF_MAX_HOPS 400
+
+/* Codes of ksf_status. hop, offset and type mean what the comment says, else 0. */
+#define KSF_OK 0
+#define KSF_ERR_NO_HOPS 1           /* a route without hops, or with more than KSF_MAX_HOPS */
+#define KSF_ERR_SESSION_KEY 2       /* hop: where the (blinded) scalar is 0, or the session key not below the order */
+#define KSF_ERR_NODE_KEY 3          /* hop: its node id is not a compressed point */
+#define KSF_ERR_PAYLOAD_SIZE 4      /* hop: payload of 0 or 1 byte, reserved by BOLT 4 */
+#define KSF_ERR_ONION_SIZE 5        /* frames exceed hop_payloads; offset: by how many bytes */
+#define KSF_ERR_TLV 6               /* offset, type: where a record stream breaks BOLT 1, or a reserved type */
+#define KSF_ERR_AMOUNT 7            /* hop: amount above 2^63 - 1, or another amount without the hop's policy */
+#define KSF_ERR_CLTV 8              /* hop: block height + 1 + delta does not fit 32 bits */
+#define KSF_ERR_VERSION 9           /* packet version is not 0 */
+#define KSF_ERR_EPHEMERAL_KEY 10    /* packet's public key is not a point */
+#define KSF_ERR_HMAC 11             /* packet's HMAC does not match */
+#define KSF_ERR_FRAME 12            /* offset: the decrypted frame's length is reserved, not minimal or runs out */
+#define KSF_ERR_SCALAR 13           /* scalar is 0 or not below the group order */
+#define KSF_ERR_POINT 14            /* public key is not a compressed point */
+#define KSF_CANCELLED 15            /* never reached: the batch was interrupted */
+
+typedef struct ksf_status {
+    uint16_t code;
+    uint16_t hop;
+    uint32_t offset;
+    uint64_t type;
+} ksf_status;
+
+/* One node of a packed route: what this node receives, and the channel into it with that channel's policy. 64 bytes. */
+typedef struct ksf_hop {
+    uint64_t short_channel_id;
+    uint64_t amount_msat;
+    uint32_t cltv_delta; /* relative: the absolute value is block_height + 1 + cltv_delta */
+    uint32_t fee_base_msat;
+    uint32_t fee_ppm;
+    uint8_t has_policy;
+    uint8_t has_channel;
+    uint8_t node_id[33];
+    uint8_t reserved;
+} ksf_hop;
+
+/* A keysend to build. records: TLV stream of custom records (types 65536 and above, increasing, not 5482373484) or NULL. */
+typedef struct ksf_keysend_request {
+    const ksf_hop *hops;
+    const uint8_t *records;
+    uint64_t amount_msat; /* 0: the route's own amounts; else the last hop's, the others by the hops' policies */
+    uint32_t records_len;
+    uint16_t n_hops;
+    uint16_t reserved;
+} ksf_keysend_request;
+
+/* A raw onion to build: payloads are opaque, without length prefix, one behind the other. */
+typedef struct ksf_onion_request {
+    const uint8_t *node_ids;      /* n_hops x 33 */
+    const uint8_t *payloads;      /* SECRET (the final one may hold a preimage) */
+    const uint32_t *payload_lens; /* n_hops */
+    const uint8_t *associated_data;
+    uint32_t associated_data_len;
+    uint16_t n_hops;
+    uint16_t reserved;
+} ksf_onion_request;
+
+/* A distinct node key of a batch. The caller keeps the array; load_keys and table_build of the implementation fill it. */
+typedef struct ksf_node_key {
+    uint8_t id[33];
+    uint8_t loaded; /* point is set (or known invalid) */
+    uint8_t valid;  /* id is a point of the curve */
+    uint8_t window; /* of table; 0 without one */
+    uint32_t uses;  /* rows of the batch that name it */
+    const void *table;
+    uint64_t point[8]; /* the implementation's own form */
+} ksf_node_key;
+
+typedef struct ksf_suite ksf_suite;
+
+/* A batch of onions to build. Rows are dense; a row is one hop of one onion, first_row[i] + h. */
+typedef struct ksf_build_batch {
+    size_t n;
+    const ksf_keysend_request *keysends; /* n, or NULL */
+    const ksf_onion_request *onions;     /* n, or NULL: exactly one of the two */
+    const ksf_suite *suite;
+    ksf_node_key *keys;          /* distinct keys, filled by keys_collect; loaded before build_block */
+    uint32_t *row_key;           /* row -> index into keys */
+    const uint32_t *first_row;   /* n + 1 */
+    const uint8_t *session_keys; /* n x 32 SECRET */
+    const uint8_t *preimages;    /* n x 32 SECRET; keysends only */
+    uint8_t *payment_hashes;     /* n x 32; keysends only: SHA256(preimage), made by build_block */
+    uint8_t *shared_secrets;     /* rows x 32 out SECRET */
+    uint8_t *packets;            /* n x (66 + hop_payloads_bytes) out */
+    ksf_status *statuses;        /* n in/out: items that are not KSF_OK on entry are skipped */
+    uint32_t hop_payloads_bytes; /* 1300 for payments */
+    uint32_t block_height;       /* keysends only: current best block */
+} ksf_build_batch;
+
+/* A batch of packets that one node peels. */
+typedef struct ksf_peel_batch {
+    size_t n;
+    const ksf_suite *suite;
+    const uint8_t *packets;         /* n x (66 + hop_payloads_bytes) */
+    const uint8_t *associated_data; /* item i: associated_data + i*ad_stride, ad_len bytes */
+    size_t ad_stride;
+    size_t ad_len;
+    const uint8_t *node_privkey; /* 32 SECRET */
+    uint8_t *shared_secrets;     /* n x 32 out SECRET */
+    uint8_t *payloads;           /* n x hop_payloads_bytes out: the frame's payload from each row's start, rest zero */
+    uint32_t *payload_lens;      /* n out */
+    uint8_t *next_packets;       /* n x (66 + hop_payloads_bytes) out: all zero where final */
+    uint8_t *finals;             /* n out: 1 where the layer's hmac is zero, so this node is the last */
+    ksf_status *statuses;        /* n in/out */
+    uint32_t hop_payloads_bytes;
+    uint32_t reserved;
+} ksf_peel_batch;
+
+typedef struct ksf_tlv_record {
+    uint64_t type;
+    uint32_t offset; /* of the value, in its stream */
+    uint32_t length;
+} ksf_tlv_record;
+
+/* What one implementation is, for show_config() and the tests. */
+typedef struct ksf_impl_row {
+    const char *slot; /* "ecmult", "sha256", "chacha20" */
+    const char *name;
+    const char *description;
+    uint8_t runs_here; /* the CPU has what it needs */
+    uint8_t self_test; /* 0 not run yet, 1 passed, 2 failed */
+    uint8_t window_min;
+    uint8_t window_default;
+    uint8_t window_max;
+    uint16_t lanes;
+    uint16_t block;
+    uint16_t peel_block;
+} ksf_impl_row;
+
+/* Function pointers into a libsecp256k1 that is already in the process; see ecmult_libsecp.c for what each must do. */
+typedef struct ksf_libsecp256k1 {
+    void *context; /* the caller's own, randomized; outlives every use */
+    const void *ec_pubkey_parse;
+    const void *ec_pubkey_serialize;
+    const void *ec_pubkey_create;
+    const void *ec_seckey_tweak_mul;
+    const void *ecdh;
+} ksf_libsecp256k1;
+
+typedef struct ksf_api {
+    uint32_t version; /* KSF_API_VERSION: changes when a signature or a struct above does */
+    uint32_t size;    /* sizeof(ksf_api): grows when entries are added at the end */
+
+    /* -- choosing ------------------------------------------------------------------------------------------------- */
+    /* spec: "" or NULL (best), "portable" (the ecmult slot), "ecmult=portable,sha256=shani,…". Runs the self-tests of what
+     * it chooses. NULL on an unknown or unusable name, with the reason in error. *fell_back: 1 if a better implementation
+     * failed its self-test (its name in error). The result lives as long as the process. */
+    const ksf_suite *(*suite_resolve)(const char *spec, char *error, size_t error_len, int *fell_back);
+    /* rows[0..max) of the registry, best first per slot; returns how many there are. */
+    size_t (*impl_list)(ksf_impl_row *rows, size_t max);
+    /* The suite's implementation of a slot, as impl_list describes it; -1 for an unknown slot. */
+    int (*suite_impl)(const ksf_suite *suite, const char *slot, ksf_impl_row *row);
+    /* Hands over libsecp256k1; checks it by known answers. 0, or -1 (not usable, slot stays absent). Once. */
+    int (*libsecp256k1_set)(const ksf_libsecp256k1 *functions);
+
+    /* -- node keys and tables ------------------------------------------------------------------------------------- */
+    /* Distinct node keys of the batch into keys[0..cap) with their uses, and row_key. buckets: n_buckets (a power of two,
+     * at least twice cap) of scratch. Returns how many distinct keys there are; more than cap: nothing usable written. */
+    size_t (*keys_collect)(ksf_build_batch *batch, size_t cap, uint32_t *buckets, size_t n_buckets);
+    size_t (*keys_load_scratch)(const ksf_suite *suite);
+    /* Decompresses and validates those of keys[0..n) that are not loaded. */
+    void (*keys_load)(const ksf_suite *suite, ksf_node_key *keys, size_t n, void *scratch);
+    size_t (*table_bytes)(const ksf_suite *suite, unsigned window);
+    size_t (*table_scratch)(const ksf_suite *suite, unsigned window);
+    void (*table_build)(const ksf_suite *suite, void *const *tables, const ksf_node_key *const *keys, size_t n, unsigned window, void *scratch);
+
+    /* -- onions --------------------------------------------------------------------------------------------------- */
+    /* Scratch of build_block for blocks of at most `block` onions of the batch. */
+    size_t (*build_scratch)(const ksf_build_batch *batch, size_t block);
+    /* Items begin..end-1 (at most `block`), keys loaded. Threads may run disjoint ranges. */
+    void (*build_block)(const ksf_build_batch *batch, size_t begin, size_t end, void *scratch);
+    size_t (*peel_scratch)(const ksf_peel_batch *batch, size_t block);
+    void (*peel_block)(const ksf_peel_batch *batch, size_t begin, size_t end, void *scratch);
+    /* Bytes of all frames (BigSize, payload, 32-byte hmac) of a keysend whose custom records take records_len bytes. */
+    int (*keysend_size)(const ksf_keysend_request *request, uint32_t block_height, size_t *bytes, ksf_status *status);
+    /* Checks a stream of custom records: BOLT 1's order and minimal encodings, types >= 65536 but 5482373484. */
+    int (*records_check)(const uint8_t *stream, size_t len, ksf_status *status);
+
+    /* -- primitives ----------------------------------------------------------------------------------------------- */
+    size_t (*point_scratch)(const ksf_suite *suite);
+    /* out[33*i..] = scalars_i * public_keys_i (33 bytes each), i < n. statuses all written. scratch: point_scratch(). */
+    void (*point_mul_many)(const ksf_suite *suite, uint8_t *out, const uint8_t *scalars, const uint8_t *public_keys, ksf_status *statuses, size_t n, void *scratch);
+    /* the same with the base point */
+    void (*base_mul_many)(const ksf_suite *suite, uint8_t *out, const uint8_t *scalars, ksf_status *statuses, size_t n, void *scratch);
+    /* out[32*i..] = SHA256(compressed(scalars_i * public_keys_i)) */
+    void (*ecdh_many)(const ksf_suite *suite, uint8_t *out, const uint8_t *scalars, const uint8_t *public_keys, ksf_status *statuses, size_t n, void *scratch);
+    /* out[len*i..] = ChaCha20 key stream (zero nonce, block 0 on) of keys[32*i..] */
+    void (*chacha20_stream_many)(const ksf_suite *suite, uint8_t *out, const uint8_t *keys, size_t len, size_t n);
+    /* out[0..len) = one long stream of one key */
+    void (*chacha20_stream)(const ksf_suite *suite, uint8_t *out, size_t len, const uint8_t *key);
+    void (*sha256_many)(const ksf_suite *suite, uint8_t *out, const uint8_t *const *messages, const size_t *lengths, size_t n);
+    void (*hmac_sha256_many)(const ksf_suite *suite, uint8_t *out, const uint8_t *const *keys, const size_t *key_lengths, const uint8_t *const *messages, const size_t *lengths, size_t n);
+    /* Scans a TLV stream strictly (BOLT 1): records[0..max), *n of them. 0, or -1 with code, offset and type in status
+     * (more than max records is not an error: *n says how many there are). */
+    int (*tlv_scan)(const uint8_t *stream, size_t len, ksf_tlv_record *records, size_t max, size_t *n, ksf_status *status);
+    /* BigSize of v at out (9 bytes of room); returns its length. */
+    size_t (*bigsize_write)(uint8_t *out, uint64_t v);
+    /* BigSize at in[0..len): its length, or 0 with *reason 1 (input ends) or 2 (not minimal). */
+    size_t (*bigsize_read)(const uint8_t *in, size_t len, uint64_t *v, int *reason);
+    /* 2*n characters of lower-case hex, no terminator. Constant time. */
+    void (*hex_encode)(char *out, const uint8_t *in, size_t n);
+    void (*wipe)(void *p, size_t n);
+    /* 1 if equal; constant time in the contents */
+    int (*equal)(const uint8_t *a, const uint8_t *b, size_t n);
+} ksf_api;
+
+const ksf_api *ksf_get_api(void);
+/* Compiler that built the core, e.g. "gcc 12.2.0". */
+const char *ksf_compiler(void);
+/* KSF_CPU_* bits that this CPU has: 1 SHA-NI, 2 AVX2, 4 AVX-512, 8 AVX-512 IFMA. */
+uint32_t ksf_cpu_bits(void);
+/* CFFI-END */
+#endif

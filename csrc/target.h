@@ -1,0 +1,36 @@
+/* target.h - an instruction set for one region of one file, under flat compiler flags.
+ *
+ *     #include <immintrin.h>          always before the region: clang refuses intrinsics headers inside it
+ *     KSF_TARGET_BEGIN_AVX2
+ *     ... every function that uses the set, helpers included ...
+ *     KSF_TARGET_END
+ *
+ * gcc takes the set (and the optimisation level) by pragma; clang ignores those pragmas and takes an attribute on every
+ * function of the region. `static inline` helpers from util.h defined outside the region are inlined into it by both. */
+#ifndef KSF_TARGET_H
+#define KSF_TARGET_H
+
+#define KSF_DO_PRAGMA_(x) _Pragma(#x)
+#if defined(__clang__)
+#define KSF_TARGET_BEGIN_(t) KSF_DO_PRAGMA_(clang attribute push(__attribute__((target(t))), apply_to = function))
+#define KSF_TARGET_END _Pragma("clang attribute pop")
+#define KSF_OPTIMIZE_BEGIN
+#define KSF_OPTIMIZE_END
+#elif defined(__GNUC__)
+#define KSF_TARGET_BEGIN_(t) \
+    _Pragma("GCC push_options") _Pragma("GCC optimize(\"O3,unroll-loops\")") KSF_DO_PRAGMA_(GCC target(t))
+#define KSF_TARGET_END _Pragma("GCC pop_options")
+/* For portable files: -O3 whatever the user's flags are (gcc 12 at -O2 does not unroll the field code). */
+#define KSF_OPTIMIZE_BEGIN _Pragma("GCC push_options") _Pragma("GCC optimize(\"O3,unroll-loops\")")
+#define KSF_OPTIMIZE_END _Pragma("GCC pop_options")
+#else
+#error "keysend_fast builds with gcc or clang"
+#endif
+
+#define KSF_TARGET_BEGIN_SHANI KSF_TARGET_BEGIN_("sha,sse4.1,ssse3")
+#define KSF_TARGET_BEGIN_AVX2 KSF_TARGET_BEGIN_("avx2,bmi2")
+#define KSF_TARGET_BEGIN_AVX512 KSF_TARGET_BEGIN_("avx512f,avx512bw,avx512dq,avx512vl,avx2,bmi2")
+#define KSF_TARGET_BEGIN_AVX512IFMA \
+    KSF_TARGET_BEGIN_("avx512f,avx512bw,avx512dq,avx512vl,avx512ifma,avx512vbmi,avx512vbmi2,avx2,bmi2")
+
+#endif

@@ -1,0 +1,59 @@
+/* util.h - loads and stores, constant-time selection and comparison, wiping. */
+#ifndef KSF_UTIL_H
+#define KSF_UTIL_H
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define KSF_INLINE static inline __attribute__((always_inline))
+#define KSF_LIKELY(x) __builtin_expect(!!(x), 1)
+#define KSF_UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "little-endian machines only"
+#endif
+
+KSF_INLINE uint16_t ksf_load16_be(const uint8_t *p) { return (uint16_t)(p[0] << 8 | p[1]); }
+KSF_INLINE uint32_t ksf_load32_le(const uint8_t *p) {
+    uint32_t v;
+    memcpy(&v, p, 4);
+    return v;
+}
+KSF_INLINE uint32_t ksf_load32_be(const uint8_t *p) { return __builtin_bswap32(ksf_load32_le(p)); }
+KSF_INLINE uint64_t ksf_load64_le(const uint8_t *p) {
+    uint64_t v;
+    memcpy(&v, p, 8);
+    return v;
+}
+KSF_INLINE uint64_t ksf_load64_be(const uint8_t *p) { return __builtin_bswap64(ksf_load64_le(p)); }
+KSF_INLINE void ksf_store32_le(uint8_t *p, uint32_t v) { memcpy(p, &v, 4); }
+KSF_INLINE void ksf_store32_be(uint8_t *p, uint32_t v) { ksf_store32_le(p, __builtin_bswap32(v)); }
+KSF_INLINE void ksf_store64_le(uint8_t *p, uint64_t v) { memcpy(p, &v, 8); }
+KSF_INLINE void ksf_store64_be(uint8_t *p, uint64_t v) { ksf_store64_le(p, __builtin_bswap64(v)); }
+
+/* A value the optimiser knows nothing about: keeps it from turning mask arithmetic back into a branch. */
+KSF_INLINE uint64_t ksf_value_barrier(uint64_t v) {
+    __asm__("" : "+r"(v));
+    return v;
+}
+/* All ones if bit (0 or 1) is 1, else 0. Constant time. */
+KSF_INLINE uint64_t ksf_mask(uint64_t bit) { return 0 - ksf_value_barrier(bit); }
+/* a where the mask's bits are ones, b elsewhere. Constant time. */
+KSF_INLINE uint64_t ksf_select(uint64_t mask, uint64_t a, uint64_t b) { return b ^ (mask & (a ^ b)); }
+/* 1 if v == 0, else 0. Constant time. */
+KSF_INLINE uint64_t ksf_is_zero(uint64_t v) { return 1 ^ ((v | (0 - v)) >> 63); }
+/* 1 if the n bytes are equal, else 0. Constant time in the contents. */
+KSF_INLINE uint64_t ksf_equal(const uint8_t *a, const uint8_t *b, size_t n) {
+    uint8_t d = 0;
+    for (size_t i = 0; i < n; i++) d |= (uint8_t)(a[i] ^ b[i]);
+    return ksf_is_zero(ksf_value_barrier(d));
+}
+/* Zeroes n bytes; the compiler may not drop it as a dead store. */
+KSF_INLINE void ksf_wipe(void *p, size_t n) {
+    memset(p, 0, n);
+    __asm__ __volatile__("" : : "r"(p) : "memory");
+}
+/* n rounded up to a multiple of the power of two `to`. */
+KSF_INLINE size_t ksf_round_up(size_t n, size_t to) { return (n + to - 1) & ~(to - 1); }
+
+#endif
