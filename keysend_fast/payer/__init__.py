@@ -1,0 +1,1 @@
+"""The streaming payer: feeds and splits in, routes planned, onions out, every millisatoshi accounted for."""
