@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 
 MASK = 0xFFFFFFFF
 COLUMNS = ((0, 4, 8, 12), (1, 5, 9, 13), (2, 6, 10, 14), (3, 7, 11, 15))
@@ -32,6 +33,7 @@ def _block(key: bytes, counter: int, nonce: bytes) -> bytes:
     return struct.pack("<16I", *((x + y) & MASK for x, y in zip(s, start, strict=True)))
 
 
+@lru_cache(maxsize=1024)  # a test often goes through the layers of one onion again
 def stream(key: bytes, length: int, counter: int = 0, nonce: bytes = bytes(12)) -> bytes:
     """Return `length` bytes of key stream for a 32-byte key; BOLT 4 uses counter 0 and the zero nonce."""
     if len(key) != 32 or len(nonce) != 12:
@@ -42,7 +44,9 @@ def stream(key: bytes, length: int, counter: int = 0, nonce: bytes = bytes(12)) 
 
 def xor(a: bytes, b: bytes) -> bytes:
     """Return the bytewise XOR of two strings of one length."""
-    return bytes(x ^ y for x, y in zip(a, b, strict=True))
+    if len(a) != len(b):
+        raise ValueError(f"XOR of {len(a)} and {len(b)} bytes")
+    return (int.from_bytes(a, "big") ^ int.from_bytes(b, "big")).to_bytes(len(a), "big")
 
 
 def poly1305(key: bytes, message: bytes) -> bytes:
