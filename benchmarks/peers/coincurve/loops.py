@@ -27,6 +27,8 @@ from coincurve.context import GLOBAL_CONTEXT
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
 
+from ..wire import bigsize
+
 HOP_PAYLOADS_SIZE = 1300
 PACKET_SIZE = 1 + 33 + HOP_PAYLOADS_SIZE + 32
 CURVE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
@@ -47,15 +49,6 @@ def stream(key: bytes, size: int) -> bytes:
 def xor(a: bytes, b: bytes) -> bytes:
     """Exclusive or of two byte strings of one length."""
     return (int.from_bytes(a, "little") ^ int.from_bytes(b, "little")).to_bytes(len(a), "little")
-
-
-def bigsize(value: int) -> bytes:
-    """BOLT 1's BigSize of a payload length."""
-    if value < 0xFD:
-        return value.to_bytes(1, "big")
-    if value < 0x10000:
-        return b"\xfd" + value.to_bytes(2, "big")
-    raise ValueError("payload longer than an onion")
 
 
 def key_chain_ct(public_keys: Sequence[bytes], session_key: bytes) -> tuple[bytes, list[bytes]]:
@@ -250,3 +243,27 @@ def peel_onion_ct(packet: bytes, node_privkey: bytes, associated_data: bytes) ->
 def peel_onion_var(packet: bytes, node_privkey: bytes, associated_data: bytes) -> tuple[bytes, bytes | None, bytes]:
     """One layer off with `PublicKey.multiply`; variable-time in the node key."""
     return _peel(packet, node_privkey, associated_data, _ecdh_var, _point_mul_var)
+
+
+FAILURE_ROUNDS = 27
+_DUMMY_SECRET = bytes(32)
+
+
+def decode_failure(packet: bytes, shared_secrets: Sequence[bytes]) -> tuple[int, bytes]:
+    """Erring hop's index and failure message (BOLT 4, Returning Errors); always 27 rounds, like the product.
+
+    Raises ValueError when no hop's HMAC fits.
+    """
+    found: tuple[int, bytes] | None = None
+    padded = [*shared_secrets, *[_DUMMY_SECRET] * (FAILURE_ROUNDS - len(shared_secrets))]
+    for i, secret in enumerate(padded):
+        packet = xor(packet, stream(hmac.digest(b"ammag", secret, "sha256"), len(packet)))
+        mac = hmac.digest(hmac.digest(b"um", secret, "sha256"), packet[32:], "sha256")
+        if hmac.compare_digest(mac, packet[:32]) and found is None and i < len(shared_secrets):
+            size = int.from_bytes(packet[32:34], "big")
+            if 34 + size + 2 > len(packet):
+                raise ValueError("failure message longer than its packet")
+            found = i, packet[34 : 34 + size]
+    if found is None:
+        raise ValueError("no hop on the route made this failure")
+    return found

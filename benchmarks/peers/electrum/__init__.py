@@ -1,0 +1,1 @@
+"""Electrum's lnonion as a peer."""

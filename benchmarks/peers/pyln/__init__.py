@@ -1,0 +1,1 @@
+"""Core Lightning's pyln-proto as a peer."""
