@@ -131,6 +131,23 @@ def test_decode_of_the_27th_hop_and_beyond() -> None:
         assert failure.decode(packet, shared_secrets) == failure.Decoded(hop, b"\x20\x02")
 
 
+@pytest.mark.parametrize(("length", "hop", "rounds"), [(1, 0, 27), (5, 0, 27), (5, 4, 27), (27, 3, 27), (30, 3, 30)])
+def test_decode_unwraps_as_often_for_every_route(
+    length: int, hop: int, rounds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared_secrets = [bytes([i]) * 32 for i in range(length)]
+    packet = from_hop(shared_secrets, hop, b"\x20\x02")
+    lengths: list[int] = []
+
+    def counted(a: bytes, b: bytes) -> bytes:
+        lengths.append(len(a))
+        return chacha20.xor(a, b)
+
+    monkeypatch.setattr(failure, "xor", counted)
+    assert failure.decode(packet, shared_secrets) == failure.Decoded(hop, b"\x20\x02")
+    assert lengths == [292] * rounds
+
+
 def test_decode_does_not_mistake_a_dummy_round_for_a_hop() -> None:
     body = (2).to_bytes(2, "big") + b"\x20\x02"
     packet = hmac.digest(failure.DUMMY_UM, body, "sha256") + body

@@ -125,6 +125,8 @@ def test_accept_refuses(payload: bytes, amount: int, cltv: int, code: int, type_
 
 def test_accept_takes_more_than_asked_and_harmless_types() -> None:
     assert keysend.accept(stream(), PAYMENT_HASH, 1001, 101, 80, 18).amount_msat == 1001
+    # The last expiry that is not too soon: block height 82 and a delta of 18.
+    assert keysend.accept(stream(), PAYMENT_HASH, 1000, 100, 82, 18).preimage == PREIMAGE
     payload = stream(changed={8: bytes(32) + b"\x03\xe8", 16: b"", 18: b"\x03\xe8", 65535: b"odd"})
     assert keysend.accept(payload, PAYMENT_HASH, 1000, 100, 80, 18) == keysend.Claim(PREIMAGE, 1000, {})
 

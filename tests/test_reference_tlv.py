@@ -134,6 +134,19 @@ def test_tlv_reads_only_what_it_would_write(stream: bytes) -> None:
     assert tlv.encode({record.type: record.value for record in records}) == stream
 
 
+@given(st.dictionaries(u64, st.binary(max_size=9), min_size=1, max_size=3))
+def test_tlv_refuses_a_stream_cut_inside_a_record(records: dict[int, bytes]) -> None:
+    stream = tlv.encode(records)
+    starts = [record.offset for record in tlv.read_records(stream)]
+    for length in range(len(stream)):
+        if length in starts:
+            tlv.read_records(stream[:length])
+            continue
+        with pytest.raises(tlv.TlvError, match="truncated") as caught:
+            tlv.read_records(stream[:length])
+        assert caught.value.offset == max(start for start in starts if start < length)
+
+
 def test_tlv_reports_the_first_fault_of_the_stream() -> None:
     stream = tlv.encode({1: b"\0\1", 3: b""}) + b"\x05\x09"
     with pytest.raises(tlv.TlvError) as caught:
