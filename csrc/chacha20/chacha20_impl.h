@@ -1,25 +1,20 @@
-/* chacha20_impl.h - ChaCha20 over vectors of KSF_CC_LANES blocks, written once (RFC 8439, section 2.3).
+/* chacha20_impl.h - ChaCha20 over vectors of KSF_V32_LANES blocks, written once (RFC 8439, section 2.3).
  *
- * Included by each chacha20_<isa>.c inside its target region, after it has defined
- *   KSF_CC_LANES             blocks that move together
- *   ksf_cc_vec               a vector of as many 32-bit words, with + and ^ word by word
- *   KSF_CC_ROL(v, r)         every word rotated left by the constant r
- *   ksf_cc_load_keys(k, p)   k[w] lane l = word w of the key at p[l], w < 8
- *   ksf_cc_rows(x)           x[w] lane l, w < 16, to rows: afterwards the memory of x is block 0, block 1, ... of 64 bytes
+ * Included by each chacha20_<isa>.c inside its target region, behind a v32 header.
  *
  * Vector w holds word w of all blocks, so a block is a lane and the rounds need no shuffles. The sixteen input words stay in
  * memory while the rounds run: that leaves every register to the state. */
 
 typedef union ksf_cc_state {
-    ksf_cc_vec v[16];
-    uint8_t rows[KSF_CC_LANES][KSF_CHACHA20_BLOCK];
+    ksf_v32 v[16];
+    uint8_t rows[KSF_V32_LANES][KSF_CHACHA20_BLOCK];
 } ksf_cc_state;
 
 /* Four quarter rounds side by side: a column round or a diagonal round. */
 #define KSF_CC_STEP(a0, a1, a2, a3, b0, b1, b2, b3, d0, d1, d2, d3, r) \
     a0 += b0, a1 += b1, a2 += b2, a3 += b3;                            \
     d0 ^= a0, d1 ^= a1, d2 ^= a2, d3 ^= a3;                            \
-    d0 = KSF_CC_ROL(d0, r), d1 = KSF_CC_ROL(d1, r), d2 = KSF_CC_ROL(d2, r), d3 = KSF_CC_ROL(d3, r)
+    d0 = KSF_V32_ROL(d0, r), d1 = KSF_V32_ROL(d1, r), d2 = KSF_V32_ROL(d2, r), d3 = KSF_V32_ROL(d3, r)
 #define KSF_CC_QUARTER_ROUNDS(a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3) \
     KSF_CC_STEP(a0, a1, a2, a3, b0, b1, b2, b3, d0, d1, d2, d3, 16);                          \
     KSF_CC_STEP(c0, c1, c2, c3, d0, d1, d2, d3, b0, b1, b2, b3, 12);                          \
@@ -27,9 +22,9 @@ typedef union ksf_cc_state {
     KSF_CC_STEP(c0, c1, c2, c3, d0, d1, d2, d3, b0, b1, b2, b3, 7)
 
 /* out = the blocks of the inputs `in`, as rows. */
-KSF_INLINE void ksf_cc_blocks(ksf_cc_state *out, const ksf_cc_vec in[16]) {
-    ksf_cc_vec x0 = in[0], x1 = in[1], x2 = in[2], x3 = in[3], x4 = in[4], x5 = in[5], x6 = in[6], x7 = in[7];
-    ksf_cc_vec x8 = in[8], x9 = in[9], x10 = in[10], x11 = in[11], x12 = in[12], x13 = in[13], x14 = in[14], x15 = in[15];
+KSF_INLINE void ksf_cc_blocks(ksf_cc_state *out, const ksf_v32 in[16]) {
+    ksf_v32 x0 = in[0], x1 = in[1], x2 = in[2], x3 = in[3], x4 = in[4], x5 = in[5], x6 = in[6], x7 = in[7];
+    ksf_v32 x8 = in[8], x9 = in[9], x10 = in[10], x11 = in[11], x12 = in[12], x13 = in[13], x14 = in[14], x15 = in[15];
     for (int r = 0; r < 10; r++) {
         KSF_CC_QUARTER_ROUNDS(x0, x1, x2, x3, x4, x5, x6, x7, x8, x9, x10, x11, x12, x13, x14, x15);
         KSF_CC_QUARTER_ROUNDS(x0, x1, x2, x3, x5, x6, x7, x4, x10, x11, x8, x9, x15, x12, x13, x14);
@@ -39,49 +34,49 @@ KSF_INLINE void ksf_cc_blocks(ksf_cc_state *out, const ksf_cc_vec in[16]) {
     out->v[4] = x4 + in[4], out->v[5] = x5 + in[5], out->v[6] = x6 + in[6], out->v[7] = x7 + in[7];
     out->v[8] = x8 + in[8], out->v[9] = x9 + in[9], out->v[10] = x10 + in[10], out->v[11] = x11 + in[11];
     out->v[12] = x12 + in[12], out->v[13] = x13 + in[13], out->v[14] = x14 + in[14], out->v[15] = x15 + in[15];
-    ksf_cc_rows(out->v);
+    ksf_v32_rows16(out->v);
 }
 
 /* The constants, the zero nonce, and the keys; words 12 (the counters) are set block by block. */
-KSF_INLINE void ksf_cc_inputs(ksf_cc_vec in[16], const uint8_t *const keys[KSF_CC_LANES]) {
-    const ksf_cc_vec zero = {0};
+KSF_INLINE void ksf_cc_inputs(ksf_v32 in[16], const uint8_t *const keys[KSF_V32_LANES]) {
+    const ksf_v32 zero = {0};
     in[0] = zero + 0x61707865, in[1] = zero + 0x3320646e, in[2] = zero + 0x79622d32, in[3] = zero + 0x6b206574;
-    ksf_cc_load_keys(in + 4, keys);
+    ksf_v32_load8(in + 4, keys);
     in[12] = in[13] = in[14] = in[15] = zero;
 }
 
-/* KSF_CC_LANES keys, one a lane, block after block. */
+/* KSF_V32_LANES keys, one a lane, block after block. */
 static void ksf_cc_stream_lanes(uint8_t *const *out, const uint8_t *keys, const uint32_t *counters, size_t len) {
-    ksf_cc_vec in[16];
+    ksf_v32 in[16];
     ksf_cc_state x;
-    const uint8_t *lane_keys[KSF_CC_LANES];
-    for (int l = 0; l < KSF_CC_LANES; l++) lane_keys[l] = keys + KSF_CHACHA20_KEY * l;
+    const uint8_t *lane_keys[KSF_V32_LANES];
+    for (int l = 0; l < KSF_V32_LANES; l++) lane_keys[l] = keys + KSF_CHACHA20_KEY * l;
     ksf_cc_inputs(in, lane_keys);
     if (counters) memcpy(&in[12], counters, sizeof in[12]);
     for (size_t at = 0; at < len; at += KSF_CHACHA20_BLOCK) {
         ksf_cc_blocks(&x, in);
         in[12] += 1;
         if (KSF_LIKELY(len - at >= KSF_CHACHA20_BLOCK))
-            for (int l = 0; l < KSF_CC_LANES; l++) memcpy(out[l] + at, x.rows[l], KSF_CHACHA20_BLOCK);
+            for (int l = 0; l < KSF_V32_LANES; l++) memcpy(out[l] + at, x.rows[l], KSF_CHACHA20_BLOCK);
         else
-            for (int l = 0; l < KSF_CC_LANES; l++) memcpy(out[l] + at, x.rows[l], len - at);
+            for (int l = 0; l < KSF_V32_LANES; l++) memcpy(out[l] + at, x.rows[l], len - at);
     }
     ksf_wipe(in, sizeof in);
     ksf_wipe(&x, sizeof x);
 }
 
-/* Fewer than KSF_CC_LANES keys: lanes take (key, block) pairs in turn, so that one key alone fills them too. */
+/* Fewer than KSF_V32_LANES keys: lanes take (key, block) pairs in turn, so that one key alone fills them too. */
 static void ksf_cc_stream_pairs(uint8_t *const *out, const uint8_t *keys, const uint32_t *counters, size_t len, size_t n) {
-    ksf_cc_vec in[16];
+    ksf_v32 in[16];
     ksf_cc_state x;
-    uint32_t lane_counters[KSF_CC_LANES];
-    const uint8_t *lane_keys[KSF_CC_LANES];
-    uint8_t *lane_out[KSF_CC_LANES];
-    size_t lane_len[KSF_CC_LANES];
+    uint32_t lane_counters[KSF_V32_LANES];
+    const uint8_t *lane_keys[KSF_V32_LANES];
+    uint8_t *lane_out[KSF_V32_LANES];
+    size_t lane_len[KSF_V32_LANES];
     size_t key = 0, at = 0; /* the next pair: the block at byte `at` of key's stream */
     while (key < n) {
         int used = 0;
-        for (; used < KSF_CC_LANES && key < n; used++) {
+        for (; used < KSF_V32_LANES && key < n; used++) {
             lane_keys[used] = keys + KSF_CHACHA20_KEY * key;
             lane_counters[used] = (counters ? counters[key] : 0) + (uint32_t)(at / KSF_CHACHA20_BLOCK);
             lane_out[used] = out[key] + at;
@@ -89,7 +84,7 @@ static void ksf_cc_stream_pairs(uint8_t *const *out, const uint8_t *keys, const 
             at += KSF_CHACHA20_BLOCK;
             if (at >= len) key++, at = 0;
         }
-        for (int l = used; l < KSF_CC_LANES; l++) lane_keys[l] = lane_keys[0], lane_counters[l] = 0; /* idle */
+        for (int l = used; l < KSF_V32_LANES; l++) lane_keys[l] = lane_keys[0], lane_counters[l] = 0; /* idle */
         ksf_cc_inputs(in, lane_keys);
         memcpy(&in[12], lane_counters, sizeof in[12]);
         ksf_cc_blocks(&x, in);
@@ -102,7 +97,7 @@ static void ksf_cc_stream_pairs(uint8_t *const *out, const uint8_t *keys, const 
 static void ksf_cc_stream_many(uint8_t *const *out, const uint8_t *keys, const uint32_t *counters, size_t len, size_t n) {
     if (len == 0) return;
     size_t i = 0;
-    for (; n - i >= KSF_CC_LANES; i += KSF_CC_LANES)
+    for (; n - i >= KSF_V32_LANES; i += KSF_V32_LANES)
         ksf_cc_stream_lanes(out + i, keys + KSF_CHACHA20_KEY * i, counters ? counters + i : NULL, len);
     if (i < n) ksf_cc_stream_pairs(out + i, keys + KSF_CHACHA20_KEY * i, counters ? counters + i : NULL, len, n - i);
 }

@@ -16,7 +16,7 @@ struct ksf_sha256_impl {
     void (*compress_many)(uint32_t (*states)[8], const uint8_t *const *blocks, size_t n_blocks, size_t n);
 };
 
-extern const ksf_sha256_impl ksf_sha256_portable, ksf_sha256_shani, ksf_sha256_avx512;
+extern const ksf_sha256_impl ksf_sha256_portable, ksf_sha256_shani, ksf_sha256_avx2, ksf_sha256_avx512;
 
 extern const uint32_t ksf_sha256_iv[8];
 extern const uint32_t ksf_sha256_k[64]; /* 64-byte aligned */

@@ -1,0 +1,67 @@
+/* v32_avx512.h - vectors of sixteen 32-bit words; the vocabulary is explained in v32_portable.h. */
+#ifndef KSF_V32_H
+#define KSF_V32_H
+
+#define KSF_V32_LANES 16
+typedef uint32_t ksf_v32 __attribute__((vector_size(64)));
+
+#define KSF_V32_ROL(v, r) ((ksf_v32)_mm512_rol_epi32((__m512i)(v), r))
+/* The last argument is the truth table over the bits of a, b, c. */
+#define KSF_V32_TERNARY(a, b, c, table) ((ksf_v32)_mm512_ternarylogic_epi32((__m512i)(a), (__m512i)(b), (__m512i)(c), table))
+#define KSF_V32_XOR3(a, b, c) KSF_V32_TERNARY(a, b, c, 0x96)
+#define KSF_V32_CHOOSE(e, f, g) KSF_V32_TERNARY(e, f, g, 0xca)
+#define KSF_V32_MAJORITY(a, b, c) KSF_V32_TERNARY(a, b, c, 0xe8)
+
+/* x[i] lane l <-> x[l] lane i, i and l < 16. */
+KSF_INLINE void ksf_v32_transpose16(ksf_v32 x[16]) {
+    __m512i t[16], u[16];
+    for (int i = 0; i < 16; i += 2) {
+        t[i] = _mm512_unpacklo_epi32((__m512i)x[i], (__m512i)x[i + 1]);
+        t[i + 1] = _mm512_unpackhi_epi32((__m512i)x[i], (__m512i)x[i + 1]);
+    }
+    for (int i = 0; i < 16; i += 4) {
+        u[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+        u[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+        u[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+        u[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+    }
+    /* u[4*i + j] holds columns j, 4 + j, 8 + j, 12 + j of rows 4*i.. in its quarters; the quarters are transposed 4x4 */
+    for (int j = 0; j < 4; j++) {
+        t[j] = _mm512_shuffle_i32x4(u[j], u[4 + j], 0x88);
+        t[4 + j] = _mm512_shuffle_i32x4(u[j], u[4 + j], 0xdd);
+        t[8 + j] = _mm512_shuffle_i32x4(u[8 + j], u[12 + j], 0x88);
+        t[12 + j] = _mm512_shuffle_i32x4(u[8 + j], u[12 + j], 0xdd);
+    }
+    for (int j = 0; j < 4; j++) {
+        x[j] = (ksf_v32)_mm512_shuffle_i32x4(t[j], t[8 + j], 0x88);
+        x[4 + j] = (ksf_v32)_mm512_shuffle_i32x4(t[4 + j], t[12 + j], 0x88);
+        x[8 + j] = (ksf_v32)_mm512_shuffle_i32x4(t[j], t[8 + j], 0xdd);
+        x[12 + j] = (ksf_v32)_mm512_shuffle_i32x4(t[4 + j], t[12 + j], 0xdd);
+    }
+}
+
+KSF_INLINE void ksf_v32_load8(ksf_v32 x[8], const uint8_t *const rows[KSF_V32_LANES]) {
+    ksf_v32 t[16];
+    for (int l = 0; l < 16; l++) t[l] = (ksf_v32)_mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)rows[l]));
+    ksf_v32_transpose16(t);
+    for (int i = 0; i < 8; i++) x[i] = t[i];
+}
+KSF_INLINE void ksf_v32_load16(ksf_v32 x[16], const uint8_t *const rows[KSF_V32_LANES]) {
+    for (int l = 0; l < 16; l++) x[l] = (ksf_v32)_mm512_loadu_si512(rows[l]);
+    ksf_v32_transpose16(x);
+}
+
+KSF_INLINE void ksf_v32_rows8(ksf_v32 x[8]) {
+    ksf_v32 t[16];
+    for (int i = 0; i < 8; i++) t[i] = x[i], t[8 + i] = (ksf_v32){0};
+    ksf_v32_transpose16(t);
+    for (int i = 0; i < 8; i++) /* rows 2*i and 2*i + 1 are the lower halves */
+        x[i] = (ksf_v32)_mm512_inserti64x4((__m512i)t[2 * i], _mm512_castsi512_si256((__m512i)t[2 * i + 1]), 1);
+}
+KSF_INLINE void ksf_v32_rows16(ksf_v32 x[16]) { ksf_v32_transpose16(x); }
+
+KSF_INLINE ksf_v32 ksf_v32_swap_bytes(ksf_v32 v) {
+    return (ksf_v32)_mm512_shuffle_epi8((__m512i)v, _mm512_broadcast_i32x4(_mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203)));
+}
+
+#endif
