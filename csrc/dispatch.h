@@ -24,4 +24,9 @@ struct ksf_suite {
     const ksf_chacha20_impl *chacha20;
 };
 
+/* The entries of ksf_api by the same names: contracts there. */
+const ksf_suite *ksf_suite_resolve(const char *spec, char *error, size_t error_len, int *fell_back);
+size_t ksf_impl_list(ksf_impl_row *rows, size_t max);
+int ksf_suite_impl(const ksf_suite *suite, const char *slot, ksf_impl_row *row);
+
 #endif

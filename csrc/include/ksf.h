@@ -34,7 +34,8 @@
 #define KSF_ERR_FRAME 12            /* offset: the decrypted frame's length is reserved, not minimal or runs out */
 #define KSF_ERR_SCALAR 13           /* scalar is 0 or not below the group order */
 #define KSF_ERR_POINT 14            /* public key is not a compressed point */
-#define KSF_CANCELLED 15            /* never reached: the batch was interrupted */
+#define KSF_ERR_NO_CHANNEL 15       /* hop: a hop behind the first has no short_channel_id */
+#define KSF_CANCELLED 16            /* never reached: the batch was interrupted */
 
 typedef struct ksf_status {
     uint16_t code;
@@ -65,6 +66,16 @@ typedef struct ksf_keysend_request {
     uint16_t n_hops;
     uint16_t reserved;
 } ksf_keysend_request;
+
+typedef struct ksf_keysend_plan {
+    uint64_t first_amount_msat; /* what the first node receives: the payer's HTLC */
+    uint64_t amount_msat;       /* what the recipient receives */
+    uint32_t first_cltv_expiry; /* absolute */
+    uint32_t cltv_expiry;       /* absolute, the recipient's */
+    uint32_t frames_bytes;      /* all frames (BigSize, payload, 32-byte hmac) */
+    uint32_t reserved;
+    ksf_status status;
+} ksf_keysend_plan;
 
 /* A raw onion to build: payloads are opaque, without length prefix, one behind the other. */
 typedef struct ksf_onion_request {
@@ -107,6 +118,8 @@ typedef struct ksf_build_batch {
     ksf_status *statuses;        /* n in/out: items that are not KSF_OK on entry are skipped */
     uint32_t hop_payloads_bytes; /* 1300 for payments */
     uint32_t block_height;       /* keysends only: current best block */
+    uint32_t max_hops;           /* of the batch's items: set by keys_collect */
+    uint32_t reserved;
 } ksf_build_batch;
 
 /* A batch of packets that one node peels. */
@@ -193,8 +206,8 @@ typedef struct ksf_api {
     void (*build_block)(const ksf_build_batch *batch, size_t begin, size_t end, void *scratch);
     size_t (*peel_scratch)(const ksf_peel_batch *batch, size_t block);
     void (*peel_block)(const ksf_peel_batch *batch, size_t begin, size_t end, void *scratch);
-    /* Bytes of all frames (BigSize, payload, 32-byte hmac) of a keysend whose custom records take records_len bytes. */
-    int (*keysend_size)(const ksf_keysend_request *request, uint32_t block_height, size_t *bytes, ksf_status *status);
+    /* What a keysend will be, without building it. plan->status says why it cannot be built. */
+    void (*keysend_plan)(const ksf_keysend_request *request, uint32_t block_height, uint32_t hop_payloads_bytes, ksf_keysend_plan *plan);
     /* Checks a stream of custom records: BOLT 1's order and minimal encodings, types >= 65536 but 5482373484. */
     int (*records_check)(const uint8_t *stream, size_t len, ksf_status *status);
 
@@ -217,10 +230,12 @@ typedef struct ksf_api {
     int (*tlv_scan)(const uint8_t *stream, size_t len, ksf_tlv_record *records, size_t max, size_t *n, ksf_status *status);
     /* BigSize of v at out (9 bytes of room); returns its length. */
     size_t (*bigsize_write)(uint8_t *out, uint64_t v);
-    /* BigSize at in[0..len): its length, or 0 with *reason 1 (input ends) or 2 (not minimal). */
-    size_t (*bigsize_read)(const uint8_t *in, size_t len, uint64_t *v, int *reason);
+    /* BigSize at input[0..len): its length, or 0 with *reason 1 (input ends) or 2 (not minimal). */
+    size_t (*bigsize_read)(const uint8_t *input, size_t len, uint64_t *v, int *reason);
     /* 2*n characters of lower-case hex, no terminator. Constant time. */
-    void (*hex_encode)(char *out, const uint8_t *in, size_t n);
+    void (*hex_encode)(char *out, const uint8_t *input, size_t n);
+    /* 1 if the 32 bytes are a scalar in [1, n-1]. Constant time but for that bit. */
+    int (*scalar_valid)(const uint8_t *scalar);
     void (*wipe)(void *p, size_t n);
     /* 1 if equal; constant time in the contents */
     int (*equal)(const uint8_t *a, const uint8_t *b, size_t n);

@@ -1,0 +1,210 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, auto_pickle=False, nonecheck=True, freethreading_compatible=True
+"""The caller-owned cache of node keys and their precomputed tables (public data)."""
+cimport cython
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.stdint cimport uintptr_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, memset
+
+from keysend_fast._ksf cimport ksf_api, ksf_impl_row
+from keysend_fast._native cimport PUBLIC, SCRATCH, copy_exact, native_api, new_arena, suite_for
+
+import threading
+from collections import OrderedDict
+
+from keysend_fast.errors import NodeKeyError
+
+cdef const ksf_api *api = native_api()
+
+cdef enum:
+    BUILD_AFTER = 8          # uses seen after which a table pays (measured crossover, docs/batched-ecdh.md)
+    POINT_ENTRY_BYTES = 256  # what an entry without a table is counted as
+    BUILD_AT_ONCE = 64       # tables a call of table_build
+
+
+@cython.final
+cdef class Ledger:
+    """The count of bytes: apart from the cache, so that entries do not keep it alive."""
+
+
+@cython.final
+cdef class TableEntry:
+    """A node key that has been seen: its point, and its table once it has one. Batches hold references while they run."""
+
+    def __dealloc__(self):
+        if self.ledger is not None:
+            self.ledger.held -= POINT_ENTRY_BYTES + (self.memory.size if self.memory is not None else 0)
+
+
+cdef int load_keys(const ksf_suite *suite, ksf_node_key *keys, size_t n) except -1:
+    cdef Arena scratch = new_arena(api.keys_load_scratch(suite), SCRATCH)
+    with nogil:
+        api.keys_load(suite, keys, n, scratch.p)
+    return 0
+
+
+cdef class HopTables:
+    """Precomputed tables of node keys: public data, bounded in bytes, least recently used out first.
+
+    max_bytes: upper bound of everything that it holds, tables of running batches included. window: table window in bits, or
+    None for the implementation's default (larger is faster and larger: 5 to 8, 52 to 256 KiB a key). build_after: uses after
+    which a key gets a table. implementation: of the tables made by :meth:`warm`. Share one object between batches, threads
+    and routes; a fork copies it. Raises ValueError.
+    """
+
+    def __init__(self, max_bytes=64 << 20, *, window=None, build_after=BUILD_AFTER, implementation=None):
+        if not isinstance(max_bytes, int) or max_bytes < 0:
+            raise ValueError(f"max_bytes is an int of 0 or more, not {max_bytes!r}")
+        if window is not None and window not in (5, 6, 7, 8):
+            raise ValueError(f"window is None or 5 to 8, not {window!r}")
+        if not isinstance(build_after, int) or build_after < 1:
+            raise ValueError(f"build_after is an int of 1 or more, not {build_after!r}")
+        self.max_bytes = max_bytes
+        self.window = 0 if window is None else window
+        self.threshold = build_after
+        self.implementation = implementation
+        self.entries = OrderedDict()
+        self.ledger = Ledger.__new__(Ledger)
+        self.lock = threading.Lock()
+
+    cdef list attach(self, const ksf_suite *suite, ksf_node_key *keys, size_t n):
+        """Fills keys from the cache, loads the others, builds the tables that are due. The result keeps them alive."""
+        cdef size_t i, missing = 0
+        cdef TableEntry entry
+        cdef list held = []
+        cdef list wanted = []
+        cdef ksf_impl_row row
+        cdef int window
+        cdef bytes name
+        api.suite_impl(suite, b"ecmult", &row)
+        name = row.name
+        window = self.window if row.window_min <= self.window <= row.window_max else row.window_default
+        with self.lock:
+            for i in range(n):
+                key = (name, PyBytes_FromStringAndSize(<char *>keys[i].id, 33))
+                found = self.entries.get(key)
+                if found is None:
+                    missing += 1
+                    continue
+                entry = <TableEntry>found
+                self.entries.move_to_end(key)
+                held.append(entry)
+                entry.uses += keys[i].uses
+                memcpy(keys[i].point, entry.point, sizeof(entry.point))
+                keys[i].loaded = keys[i].valid = 1
+                if entry.memory is not None:
+                    keys[i].table = entry.memory.p
+                    keys[i].window = entry.window
+                    self.hits += keys[i].uses
+                else:
+                    self.misses += keys[i].uses
+                    if window and entry.uses >= self.threshold:
+                        wanted.append((entry, i))
+            if missing:
+                load_keys(suite, keys, n)
+                for i in range(n):
+                    key = (name, PyBytes_FromStringAndSize(<char *>keys[i].id, 33))
+                    if not keys[i].valid or key in self.entries:
+                        continue
+                    self.misses += keys[i].uses
+                    if not self.make_room(POINT_ENTRY_BYTES):
+                        continue
+                    entry = TableEntry.__new__(TableEntry)
+                    entry.ledger = self.ledger
+                    self.ledger.held += POINT_ENTRY_BYTES
+                    memcpy(entry.point, keys[i].point, sizeof(entry.point))
+                    entry.uses = keys[i].uses
+                    self.entries[key] = entry
+                    held.append(entry)
+                    if window and entry.uses >= self.threshold:
+                        wanted.append((entry, i))
+            if wanted:
+                self.build(suite, wanted, keys, window)
+        return held
+
+    cdef bint make_room(self, size_t bytes_wanted):
+        """Evict least recently used entries until so many bytes more stay below the bound. False where they cannot."""
+        if bytes_wanted > self.max_bytes:
+            return False
+        while self.ledger.held + bytes_wanted > self.max_bytes and self.entries:
+            self.entries.popitem(last=False)
+            self.evicted += 1
+        return self.ledger.held + bytes_wanted <= self.max_bytes
+
+    cdef int build(self, const ksf_suite *suite, list wanted, ksf_node_key *keys, int window) except -1:
+        cdef size_t size = api.table_bytes(suite, window), m, i, j
+        cdef Arena scratch = new_arena(api.table_scratch(suite, window), SCRATCH)
+        cdef void *tables[BUILD_AT_ONCE]
+        cdef const ksf_node_key *from_keys[BUILD_AT_ONCE]
+        cdef TableEntry entry
+        cdef Arena memory
+        for i in range(0, len(wanted), BUILD_AT_ONCE):
+            m = 0
+            batch = []
+            for entry, j in wanted[i:i + BUILD_AT_ONCE]:
+                if not self.make_room(size):
+                    continue
+                memory = new_arena(size, PUBLIC)
+                self.ledger.held += size
+                batch.append((entry, j, memory))
+                tables[m] = memory.p
+                from_keys[m] = &keys[j]
+                m += 1
+            with nogil:
+                api.table_build(suite, tables, from_keys, m, window, scratch.p)
+            for entry, j, memory in batch:
+                entry.memory = memory
+                entry.window = window
+                keys[j].table = memory.p
+                keys[j].window = window
+                self.built += 1
+        return 0
+
+    def warm(self, node_ids, *, implementation=None):
+        """Make tables now for these node ids (33 bytes each), as many as fit. Raises NodeKeyError for one that is no point."""
+        cdef list ids = list(node_ids)
+        cdef size_t n = len(ids), i
+        cdef ksf_node_key *keys
+        cdef const ksf_suite *suite = suite_for(self.implementation if implementation is None else implementation)
+        if n == 0:
+            return
+        keys = <ksf_node_key *>malloc(n * sizeof(ksf_node_key))
+        if keys == NULL:
+            raise MemoryError
+        try:
+            memset(keys, 0, n * sizeof(ksf_node_key))
+            for i in range(n):
+                copy_exact(keys[i].id, ids[i], 33, "a node id")
+                keys[i].uses = <uint32_t>self.threshold
+            load_keys(suite, keys, n)
+            for i in range(n):
+                if not keys[i].valid:
+                    raise NodeKeyError(f"{bytes(ids[i]).hex()} is not a compressed point", index=i)
+            self.attach(suite, keys, n)
+        finally:
+            free(keys)
+
+    def clear(self):
+        """Drop every entry. Tables that a running batch uses are freed when it ends."""
+        with self.lock:
+            self.entries.clear()
+
+    def stats(self):
+        """Counters as a dictionary: hits and misses count hops that had and had no table when their batch began."""
+        with self.lock:
+            tables = sum(1 for e in self.entries.values() if (<TableEntry>e).memory is not None)
+            return {"keys": len(self.entries), "tables": tables, "bytes": self.ledger.held, "max_bytes": self.max_bytes,
+                    "hits": self.hits, "misses": self.misses, "built": self.built, "evicted": self.evicted}
+
+    def __len__(self):
+        return len(self.entries)
+
+    def __contains__(self, node_id):
+        with self.lock:
+            return any(key[1] == node_id and (<TableEntry>e).memory is not None for key, e in self.entries.items())
+
+    def __repr__(self):
+        return f"<HopTables of {len(self.entries)} keys, {self.ledger.held} of {self.max_bytes} bytes>"
+
+    def __reduce__(self):
+        raise TypeError("HopTables hold native memory and are not pickled: warm() new ones")

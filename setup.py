@@ -1,0 +1,24 @@
+"""What pyproject.toml cannot say: the cffi module (the one compile of csrc/) and the Cython modules beside it."""
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+MODULES = ["_native", "_route", "_tables", "_batch", "_peel"]
+FLAGS = ["-O3", "-std=gnu11", "-fvisibility=hidden", "-pthread"]
+
+extensions = [
+    Extension(
+        f"keysend_fast.{name}",
+        [f"keysend_fast/{name}.pyx"],
+        include_dirs=["csrc/include", "keysend_fast"],
+        depends=["csrc/include/ksf.h", "keysend_fast/_pool.h", "keysend_fast/_arena.h"],
+        extra_compile_args=FLAGS,
+        extra_link_args=["-pthread"],
+    )
+    for name in MODULES
+]
+
+setup(
+    cffi_modules=["csrc/build_kernels.py:ffibuilder"],
+    ext_modules=cythonize(extensions, build_dir="build/cython"),
+)
