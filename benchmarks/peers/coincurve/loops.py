@@ -246,7 +246,20 @@ def peel_onion_var(packet: bytes, node_privkey: bytes, associated_data: bytes) -
 
 
 FAILURE_ROUNDS = 27
+FAILURE_PACKET_SIZE = 292
 _DUMMY_SECRET = bytes(32)
+
+
+def make_failure(shared_secrets: Sequence[bytes], hop: int, message: bytes) -> bytes:
+    """The 292-byte packet that the origin gets when `hop` fails with `message` (BOLT 4, Returning Errors)."""
+    padding = FAILURE_PACKET_SIZE - 32 - 2 - len(message) - 2
+    if padding < 0:
+        raise ValueError("failure message longer than 256 bytes")
+    body = len(message).to_bytes(2, "big") + message + padding.to_bytes(2, "big") + bytes(padding)
+    packet = hmac.digest(hmac.digest(b"um", shared_secrets[hop], "sha256"), body, "sha256") + body
+    for secret in shared_secrets[hop::-1]:
+        packet = xor(packet, stream(hmac.digest(b"ammag", secret, "sha256"), len(packet)))
+    return packet
 
 
 def decode_failure(packet: bytes, shared_secrets: Sequence[bytes]) -> tuple[int, bytes]:

@@ -33,6 +33,18 @@ impl Logger for Silent {
     fn log(&self, _record: Record) {}
 }
 
+/// What LDK's public interface does not offer, and why.
+#[derive(Debug)]
+struct NotApplicable(&'static str);
+
+impl std::fmt::Display for NotApplicable {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for NotApplicable {}
+
 #[derive(Deserialize)]
 struct Request {
     op: String,
@@ -228,6 +240,7 @@ fn answer(secp: &Secp256k1<All>, workload: &Workload, request: &Request) -> Resu
                 .collect();
             Ok(json!({ "onions": onions }))
         },
+        "failure" | "decode" => Err(NotApplicable("LDK's failure decoding is not public").into()),
         other => Err(format!("unknown op {other:?}").into()),
     }
 }
@@ -246,6 +259,7 @@ fn main() -> Result<()> {
                 value["ok"] = json!(true);
                 value
             },
+            Err(error) if error.is::<NotApplicable>() => json!({ "ok": false, "not_applicable": error.to_string() }),
             Err(error) => json!({ "ok": false, "error": error.to_string() }),
         };
         writeln!(out, "{value}")?;
