@@ -40,11 +40,27 @@ KSF_INLINE void ksf_v32_transpose16(ksf_v32 x[16]) {
     }
 }
 
+/* Four 4x4 transpositions in each vector: t[4*i + j] quarter q = word 4*q + j of x[4*i], ..., x[4*i + 3], i < 2. */
+KSF_INLINE void ksf_v32_transpose_quarters8(__m512i t[8], const __m512i x[8]) {
+    for (int i = 0; i < 8; i += 4) {
+        const __m512i a = _mm512_unpacklo_epi32(x[i], x[i + 1]), b = _mm512_unpackhi_epi32(x[i], x[i + 1]);
+        const __m512i c = _mm512_unpacklo_epi32(x[i + 2], x[i + 3]), d = _mm512_unpackhi_epi32(x[i + 2], x[i + 3]);
+        t[i] = _mm512_unpacklo_epi64(a, c), t[i + 1] = _mm512_unpackhi_epi64(a, c);
+        t[i + 2] = _mm512_unpacklo_epi64(b, d), t[i + 3] = _mm512_unpackhi_epi64(b, d);
+    }
+}
+
 KSF_INLINE void ksf_v32_load8(ksf_v32 x[8], const uint8_t *const rows[KSF_V32_LANES]) {
-    ksf_v32 t[16];
-    for (int l = 0; l < 16; l++) t[l] = (ksf_v32)_mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)rows[l]));
-    ksf_v32_transpose16(t);
-    for (int i = 0; i < 8; i++) x[i] = t[i];
+    const __m512i even = _mm512_set_epi64(13, 12, 5, 4, 9, 8, 1, 0), odd = _mm512_set_epi64(15, 14, 7, 6, 11, 10, 3, 2);
+    __m512i pairs[8], t[8]; /* rows l and 8 + l side by side */
+    for (int l = 0; l < 8; l++)
+        pairs[l] = _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)rows[l])),
+                                      _mm256_loadu_si256((const __m256i *)rows[8 + l]), 1);
+    ksf_v32_transpose_quarters8(t, pairs);
+    for (int j = 0; j < 4; j++) {
+        x[j] = (ksf_v32)_mm512_permutex2var_epi64(t[j], even, t[4 + j]);
+        x[4 + j] = (ksf_v32)_mm512_permutex2var_epi64(t[j], odd, t[4 + j]);
+    }
 }
 KSF_INLINE void ksf_v32_load16(ksf_v32 x[16], const uint8_t *const rows[KSF_V32_LANES]) {
     for (int l = 0; l < 16; l++) x[l] = (ksf_v32)_mm512_loadu_si512(rows[l]);
@@ -52,11 +68,18 @@ KSF_INLINE void ksf_v32_load16(ksf_v32 x[16], const uint8_t *const rows[KSF_V32_
 }
 
 KSF_INLINE void ksf_v32_rows8(ksf_v32 x[8]) {
-    ksf_v32 t[16];
-    for (int i = 0; i < 8; i++) t[i] = x[i], t[8 + i] = (ksf_v32){0};
-    ksf_v32_transpose16(t);
-    for (int i = 0; i < 8; i++) /* rows 2*i and 2*i + 1 are the lower halves */
-        x[i] = (ksf_v32)_mm512_inserti64x4((__m512i)t[2 * i], _mm512_castsi512_si256((__m512i)t[2 * i + 1]), 1);
+    const __m512i low = _mm512_set_epi64(11, 10, 3, 2, 9, 8, 1, 0), high = _mm512_set_epi64(15, 14, 7, 6, 13, 12, 5, 4);
+    __m512i words[8], t[8];
+    for (int i = 0; i < 8; i++) words[i] = (__m512i)x[i];
+    ksf_v32_transpose_quarters8(t, words);
+    for (int half = 0; half < 2; half++) { /* of the lanes */
+        __m512i pairs[4];                  /* rows 8*half + j and 8*half + 4 + j */
+        for (int j = 0; j < 4; j++) pairs[j] = _mm512_permutex2var_epi64(t[j], half ? high : low, t[4 + j]);
+        x[4 * half] = (ksf_v32)_mm512_shuffle_i64x2(pairs[0], pairs[1], 0x44);
+        x[4 * half + 1] = (ksf_v32)_mm512_shuffle_i64x2(pairs[2], pairs[3], 0x44);
+        x[4 * half + 2] = (ksf_v32)_mm512_shuffle_i64x2(pairs[0], pairs[1], 0xee);
+        x[4 * half + 3] = (ksf_v32)_mm512_shuffle_i64x2(pairs[2], pairs[3], 0xee);
+    }
 }
 KSF_INLINE void ksf_v32_rows16(ksf_v32 x[16]) { ksf_v32_transpose16(x); }
 

@@ -5,11 +5,6 @@
  * Vector w holds word w of all blocks, so a block is a lane and the rounds need no shuffles. The sixteen input words stay in
  * memory while the rounds run: that leaves every register to the state. */
 
-typedef union ksf_cc_state {
-    ksf_v32 v[16];
-    uint8_t rows[KSF_V32_LANES][KSF_CHACHA20_BLOCK];
-} ksf_cc_state;
-
 /* Four quarter rounds side by side: a column round or a diagonal round. */
 #define KSF_CC_STEP(a0, a1, a2, a3, b0, b1, b2, b3, d0, d1, d2, d3, r) \
     a0 += b0, a1 += b1, a2 += b2, a3 += b3;                            \
@@ -21,8 +16,8 @@ typedef union ksf_cc_state {
     KSF_CC_STEP(a0, a1, a2, a3, b0, b1, b2, b3, d0, d1, d2, d3, 8);                           \
     KSF_CC_STEP(c0, c1, c2, c3, d0, d1, d2, d3, b0, b1, b2, b3, 7)
 
-/* out = the blocks of the inputs `in`, as rows. */
-KSF_INLINE void ksf_cc_blocks(ksf_cc_state *out, const ksf_v32 in[16]) {
+/* x = the blocks of the inputs `in`, as rows. */
+KSF_INLINE void ksf_cc_blocks(ksf_v32 x[16], const ksf_v32 in[16]) {
     ksf_v32 x0 = in[0], x1 = in[1], x2 = in[2], x3 = in[3], x4 = in[4], x5 = in[5], x6 = in[6], x7 = in[7];
     ksf_v32 x8 = in[8], x9 = in[9], x10 = in[10], x11 = in[11], x12 = in[12], x13 = in[13], x14 = in[14], x15 = in[15];
     for (int r = 0; r < 10; r++) {
@@ -30,11 +25,17 @@ KSF_INLINE void ksf_cc_blocks(ksf_cc_state *out, const ksf_v32 in[16]) {
         KSF_CC_QUARTER_ROUNDS(x0, x1, x2, x3, x5, x6, x7, x4, x10, x11, x8, x9, x15, x12, x13, x14);
     }
     __asm__("" : : : "memory"); /* the inputs are read again, not kept in registers */
-    out->v[0] = x0 + in[0], out->v[1] = x1 + in[1], out->v[2] = x2 + in[2], out->v[3] = x3 + in[3];
-    out->v[4] = x4 + in[4], out->v[5] = x5 + in[5], out->v[6] = x6 + in[6], out->v[7] = x7 + in[7];
-    out->v[8] = x8 + in[8], out->v[9] = x9 + in[9], out->v[10] = x10 + in[10], out->v[11] = x11 + in[11];
-    out->v[12] = x12 + in[12], out->v[13] = x13 + in[13], out->v[14] = x14 + in[14], out->v[15] = x15 + in[15];
-    ksf_v32_rows16(out->v);
+    x[0] = x0 + in[0], x[1] = x1 + in[1], x[2] = x2 + in[2], x[3] = x3 + in[3];
+    x[4] = x4 + in[4], x[5] = x5 + in[5], x[6] = x6 + in[6], x[7] = x7 + in[7];
+    x[8] = x8 + in[8], x[9] = x9 + in[9], x[10] = x10 + in[10], x[11] = x11 + in[11];
+    x[12] = x12 + in[12], x[13] = x13 + in[13], x[14] = x14 + in[14], x[15] = x15 + in[15];
+    ksf_v32_rows16(x);
+}
+
+/* Block l of x, straight from the registers. */
+KSF_INLINE void ksf_cc_put(uint8_t *out, const ksf_v32 x[16], int l) {
+    enum { PARTS = 16 / KSF_V32_LANES };
+    for (int q = 0; q < PARTS; q++) memcpy(out + sizeof x[0] * (size_t)q, &x[PARTS * l + q], sizeof x[0]);
 }
 
 /* The constants, the zero nonce, and the keys; words 12 (the counters) are set block by block. */
@@ -48,27 +49,29 @@ KSF_INLINE void ksf_cc_inputs(ksf_v32 in[16], const uint8_t *const keys[KSF_V32_
 /* KSF_V32_LANES keys, one a lane, block after block. */
 static void ksf_cc_stream_lanes(uint8_t *const *out, const uint8_t *keys, const uint32_t *counters, size_t len) {
     ksf_v32 in[16];
-    ksf_cc_state x;
     const uint8_t *lane_keys[KSF_V32_LANES];
+    size_t at = 0;
     for (int l = 0; l < KSF_V32_LANES; l++) lane_keys[l] = keys + KSF_CHACHA20_KEY * l;
     ksf_cc_inputs(in, lane_keys);
     if (counters) memcpy(&in[12], counters, sizeof in[12]);
-    for (size_t at = 0; at < len; at += KSF_CHACHA20_BLOCK) {
-        ksf_cc_blocks(&x, in);
+    for (; len - at >= KSF_CHACHA20_BLOCK; at += KSF_CHACHA20_BLOCK) {
+        ksf_v32 x[16];
+        ksf_cc_blocks(x, in);
         in[12] += 1;
-        if (KSF_LIKELY(len - at >= KSF_CHACHA20_BLOCK))
-            for (int l = 0; l < KSF_V32_LANES; l++) memcpy(out[l] + at, x.rows[l], KSF_CHACHA20_BLOCK);
-        else
-            for (int l = 0; l < KSF_V32_LANES; l++) memcpy(out[l] + at, x.rows[l], len - at);
+        for (int l = 0; l < KSF_V32_LANES; l++) ksf_cc_put(out[l] + at, x, l);
+    }
+    if (at < len) {
+        ksf_v32 x[16];
+        ksf_cc_blocks(x, in);
+        for (int l = 0; l < KSF_V32_LANES; l++) memcpy(out[l] + at, (const uint8_t *)x + KSF_CHACHA20_BLOCK * l, len - at);
+        ksf_wipe(x, sizeof x);
     }
     ksf_wipe(in, sizeof in);
-    ksf_wipe(&x, sizeof x);
 }
 
 /* Fewer than KSF_V32_LANES keys: lanes take (key, block) pairs in turn, so that one key alone fills them too. */
 static void ksf_cc_stream_pairs(uint8_t *const *out, const uint8_t *keys, const uint32_t *counters, size_t len, size_t n) {
-    ksf_v32 in[16];
-    ksf_cc_state x;
+    ksf_v32 in[16], x[16];
     uint32_t lane_counters[KSF_V32_LANES];
     const uint8_t *lane_keys[KSF_V32_LANES];
     uint8_t *lane_out[KSF_V32_LANES];
@@ -87,11 +90,15 @@ static void ksf_cc_stream_pairs(uint8_t *const *out, const uint8_t *keys, const 
         for (int l = used; l < KSF_V32_LANES; l++) lane_keys[l] = lane_keys[0], lane_counters[l] = 0; /* idle */
         ksf_cc_inputs(in, lane_keys);
         memcpy(&in[12], lane_counters, sizeof in[12]);
-        ksf_cc_blocks(&x, in);
-        for (int l = 0; l < used; l++) memcpy(lane_out[l], x.rows[l], lane_len[l]);
+        ksf_cc_blocks(x, in);
+        for (int l = 0; l < used; l++)
+            if (KSF_LIKELY(lane_len[l] == KSF_CHACHA20_BLOCK))
+                ksf_cc_put(lane_out[l], x, l);
+            else
+                memcpy(lane_out[l], (const uint8_t *)x + KSF_CHACHA20_BLOCK * l, lane_len[l]);
     }
     ksf_wipe(in, sizeof in);
-    ksf_wipe(&x, sizeof x);
+    ksf_wipe(x, sizeof x);
 }
 
 static void ksf_cc_stream_many(uint8_t *const *out, const uint8_t *keys, const uint32_t *counters, size_t len, size_t n) {
