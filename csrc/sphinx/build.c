@@ -16,8 +16,8 @@
 #include "sphinx.h"
 
 /* Onions that go through the symmetric work side by side: as many as the widest lanes, fewer where long routes would push
- * their streams (1.4 kB a hop) out of the second-level cache. */
-enum { KSF_GROUP_MAX = 16, KSF_GROUP_MIN = 4, KSF_GROUP_ROWS = 128 };
+ * their streams (1.4 kB a hop) out of a second-level cache of 1 MB. */
+enum { KSF_GROUP_MAX = 16, KSF_GROUP_MIN = 4, KSF_GROUP_ROWS = 448, KSF_STREAMS = 64 };
 
 typedef struct {
     size_t group, max_hops, size, unrolled, stream_room; /* bytes of one unrolled buffer, and of one stream at most */
@@ -191,9 +191,9 @@ static size_t ksf_prepare_group(ksf_block *k, ksf_wrap *w, size_t first, size_t 
     ksf_wipe(pad_keys, sizeof pad_keys);
     const size_t stride = ksf_round_up(size + longest, 64);
     if (rows * stride > k->stream_bytes) k->stream_bytes = rows * stride;
-    for (size_t r = 0; r < rows; r += KSF_GROUP_ROWS) {
-        uint8_t *to[KSF_GROUP_ROWS];
-        const size_t n = rows - r < KSF_GROUP_ROWS ? rows - r : KSF_GROUP_ROWS;
+    for (size_t r = 0; r < rows; r += KSF_STREAMS) {
+        uint8_t *to[KSF_STREAMS];
+        const size_t n = rows - r < KSF_STREAMS ? rows - r : KSF_STREAMS;
         for (size_t j = 0; j < n; j++) to[j] = k->streams + (r + j) * stride;
         chacha->stream_many(to, k->rho + 32 * (row + r), NULL, stride, n);
     }
