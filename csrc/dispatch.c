@@ -13,6 +13,10 @@
 
 /* The registry: best first per slot. An implementation is its file and its line here. */
 static const ksf_ecmult_impl *const ECMULT[] = {
+#if defined(__x86_64__)
+    &ksf_ecmult_avx512ifma,
+#endif
+    &ksf_ecmult_portable,
     &ksf_ecmult_libsecp256k1,
 };
 static const ksf_sha256_impl *const SHA256[] = {

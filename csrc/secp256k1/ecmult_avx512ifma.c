@@ -1,4 +1,5 @@
 /* ecmult_avx512ifma.c - the lanes of lanes_avx512ifma.h as an implementation of the curve slot. */
+#if defined(__x86_64__)
 #include <immintrin.h>
 #include "../target.h"
 #include "../util.h"
@@ -15,7 +16,7 @@ KSF_TARGET_END
 const ksf_ecmult_impl ksf_ecmult_avx512ifma = {
     .info = {"avx512ifma", "AVX-512 IFMA, eight lanes of five 52-bit limbs", KSF_CPU_AVX512IFMA},
     .lanes = KSF_LANES,
-    .block = 64,
+    .block = 256,
     .peel_block = 128,
     .window_min = KSF_WINDOW_MIN,
     .window_default = 7,
@@ -31,3 +32,4 @@ const ksf_ecmult_impl ksf_ecmult_avx512ifma = {
     .peel_shared = ksf_ecmult_peel_shared,
     .peel_next = ksf_ecmult_peel_next,
 };
+#endif
