@@ -1,4 +1,4 @@
-"""`python -m benchmarks.peers run` measures every peer; `python -m benchmarks.peers render` puts a saved run into the documents."""
+"""Measure every peer (`python -m benchmarks.peers run`); put a saved run into the documents (`... render`)."""
 
 from __future__ import annotations
 

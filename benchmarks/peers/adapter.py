@@ -1,4 +1,4 @@
-"""The loop that every Python peer shares: a JSON request a line on standard input, a JSON answer a line on standard output.
+"""The loop that every Python peer shares: a JSON request a line in, a JSON answer a line out.
 
 README.md in this folder documents the requests. Standard library only, because peers run in environments of their own.
 A peer subclasses `Peer` and calls `serve`.
@@ -20,7 +20,7 @@ from typing import Any
 PACKET_SIZE = 1366
 
 
-class NotApplicable(Exception):
+class NotApplicableError(Exception):
     """The peer cannot do this, and why."""
 
 
@@ -72,17 +72,17 @@ class Peer:
 
     def prepare_peel(self, jobs: Sequence[Job], packets: Sequence[bytes], threads: int) -> Callable[[], object]:
         """A function that takes the first layer off every packet; all of them arrive at the first job's first node."""
-        raise NotApplicable("no peel")
+        raise NotApplicableError("no peel")
 
     def unwrap(self, job: Job, packet: bytes) -> list[dict[str, Any]]:
         """Every layer of one packet: a list of what each hop reads, or an exception."""
-        raise NotApplicable("no peel")
+        raise NotApplicableError("no peel")
 
     def prepare_failure(
         self, jobs: Sequence[Job], packets: Sequence[bytes], threads: int
     ) -> Callable[[], Sequence[tuple[int, bytes]]]:
         """A function that decodes one returned failure a job: (erring hop's index, failure message)."""
-        raise NotApplicable("no failure decoding")
+        raise NotApplicableError("no failure decoding")
 
 
 def _timed(run: Callable[[], object], seconds: float, count: int) -> list[float]:
@@ -105,46 +105,71 @@ def _packets(path: str, size: int = PACKET_SIZE) -> list[bytes]:
     return [data[i : i + size] for i in range(0, len(data), size)]
 
 
+def _build(peer: Peer, jobs: list[Job], request: dict[str, Any]) -> dict[str, Any]:
+    run = peer.prepare_build(jobs, request["threads"])
+    return {"onions": len(jobs), "ns": _timed(run, request["seconds"], len(jobs))}
+
+
+def _digest(peer: Peer, jobs: list[Job], request: dict[str, Any]) -> dict[str, Any]:
+    built = peer.prepare_build(jobs, request["threads"])()
+    if len(built) != len(jobs) or any(len(packet) != PACKET_SIZE for packet in built):
+        raise ValueError("not one 1366-byte packet per onion")
+    data = b"".join(built)
+    if "path" in request:
+        Path(request["path"]).write_bytes(data)
+    return {"onions": len(jobs), "sha256": sha256(data).hexdigest()}
+
+
+def _peel(peer: Peer, jobs: list[Job], request: dict[str, Any]) -> dict[str, Any]:
+    run = peer.prepare_peel(jobs, _packets(request["packets"])[: len(jobs)], request["threads"])
+    return {"onions": len(jobs), "ns": _timed(run, request["seconds"], len(jobs))}
+
+
+def _unwrap(peer: Peer, jobs: list[Job], request: dict[str, Any]) -> dict[str, Any]:
+    onions: list[Any] = []
+    for job, packet in zip(jobs, _packets(request["packets"]), strict=False):
+        try:
+            onions.append(peer.unwrap(job, packet))
+        except NotApplicableError:
+            raise
+        except Exception as error:  # an oracle says what it thinks of any packet
+            onions.append({"error": f"{type(error).__name__}: {error}"})
+    return {"onions": onions}
+
+
+def _decoder(peer: Peer, jobs: list[Job], request: dict[str, Any]) -> Callable[[], Sequence[tuple[int, bytes]]]:
+    return peer.prepare_failure(jobs, _packets(request["packets"], request["size"])[: len(jobs)], request["threads"])
+
+
+def _failure(peer: Peer, jobs: list[Job], request: dict[str, Any]) -> dict[str, Any]:
+    return {"onions": len(jobs), "ns": _timed(_decoder(peer, jobs, request), request["seconds"], len(jobs))}
+
+
+def _decode(peer: Peer, jobs: list[Job], request: dict[str, Any]) -> dict[str, Any]:
+    return {"failures": [[hop, message.hex()] for hop, message in _decoder(peer, jobs, request)()]}
+
+
+_OPERATIONS: dict[str, Callable[[Peer, list[Job], dict[str, Any]], dict[str, Any]]] = {
+    "build": _build,
+    "digest": _digest,
+    "peel": _peel,
+    "unwrap": _unwrap,
+    "failure": _failure,
+    "decode": _decode,
+}
+
+
 def _answer(peer: Peer, request: dict[str, Any]) -> dict[str, Any]:
     op = request["op"]
     if op == "info":
         base = {"peer": peer.name, "threads": peer.threads, "python": platform.python_version(), "pid": os.getpid()}
         return base | peer.info()
+    if op not in _OPERATIONS:
+        raise ValueError(f"unknown op {op!r}")
     jobs = peer.cases[request["case"]]
-    limit, threads = request.get("limit") or len(jobs), request.get("threads", 1)
-    if threads > 1 and not peer.threads:
-        raise NotApplicable("one thread only")
-    jobs = jobs[:limit]
-    if op == "build":
-        run: Callable[[], object] = peer.prepare_build(jobs, threads)
-        return {"onions": len(jobs), "ns": _timed(run, request["seconds"], len(jobs))}
-    if op == "digest":
-        built = peer.prepare_build(jobs, threads)()
-        if len(built) != len(jobs) or any(len(packet) != PACKET_SIZE for packet in built):
-            raise ValueError("not one 1366-byte packet per onion")
-        data = b"".join(map(bytes, built))
-        if "path" in request:
-            Path(request["path"]).write_bytes(data)
-        return {"onions": len(jobs), "sha256": sha256(data).hexdigest()}
-    if op == "peel":
-        run = peer.prepare_peel(jobs, _packets(request["packets"])[: len(jobs)], threads)
-        return {"onions": len(jobs), "ns": _timed(run, request["seconds"], len(jobs))}
-    if op == "unwrap":
-        onions: list[Any] = []
-        for job, packet in zip(jobs, _packets(request["packets"]), strict=False):
-            try:
-                onions.append(peer.unwrap(job, packet))
-            except NotApplicable:
-                raise
-            except Exception as error:  # noqa: BLE001  (an oracle says what it thinks of any packet)
-                onions.append({"error": f"{type(error).__name__}: {error}"})
-        return {"onions": onions}
-    if op in ("failure", "decode"):
-        decode = peer.prepare_failure(jobs, _packets(request["packets"], request["size"])[: len(jobs)], threads)
-        if op == "failure":
-            return {"onions": len(jobs), "ns": _timed(decode, request["seconds"], len(jobs))}
-        return {"failures": [[hop, message.hex()] for hop, message in decode()]}
-    raise ValueError(f"unknown op {op!r}")
+    if request.setdefault("threads", 1) > 1 and not peer.threads:
+        raise NotApplicableError("one thread only")
+    return _OPERATIONS[op](peer, jobs[: request.get("limit") or len(jobs)], request)
 
 
 def serve(make: Callable[[dict[str, Any]], Peer]) -> None:
@@ -155,8 +180,8 @@ def serve(make: Callable[[dict[str, Any]], Peer]) -> None:
     for line in sys.stdin:
         try:
             answer = {"ok": True} | _answer(peer, json.loads(line))
-        except NotApplicable as reason:
+        except NotApplicableError as reason:
             answer = {"ok": False, "not_applicable": str(reason)}
-        except Exception as error:  # noqa: BLE001  (the driver reports it and goes on with the other peers)
+        except Exception as error:  # the driver reports it
             answer = {"ok": False, "error": f"{type(error).__name__}: {error}"}
         answers.write(json.dumps(answer) + "\n")

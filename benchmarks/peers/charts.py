@@ -116,7 +116,7 @@ def by_batch(run: Run, folder: Path) -> None:
         points = [
             (size, 1e9 / ns)
             for size in sizes
-            if (ns := minimum(run, peer["key"], "build", "hops-4", 1, size)) is not None
+            if (ns := minimum(run, peer["key"], "build", "hops-4", batch=size)) is not None
         ]
         if points:
             colour = {"ours-batch": OURS, "ours-warm": "#c92a2a"}.get(peer["key"], OURS_SECOND)
@@ -159,7 +159,7 @@ def by_threads(run: Run, folder: Path) -> None:
 def _thread_points(run: Run, key: str, threads: Sequence[int]) -> list[tuple[int, float]]:
     points = []
     for count in threads:
-        ns = minimum(run, key, "build", "hops-4", count, None if count == 1 else 1024)
+        ns = minimum(run, key, "build", "hops-4", threads=count, batch=None if count == 1 else 1024)
         if ns is not None:
             points.append((count, 1e9 / ns))
     return points

@@ -1,6 +1,6 @@
-"""Gets each peer ready under build/peers/: virtual environments, one cargo and one go build, Debian's Electrum unpacked.
+"""Gets each peer ready under build/peers/: environments, a cargo and a go build, Debian's Electrum unpacked.
 
-Nothing is installed outside build/peers/. A peer that cannot be had raises `Unavailable` with the reason, which
+Nothing is installed outside build/peers/. A peer that cannot be had raises `UnavailableError` with the reason, which
 becomes its row.
 """
 
@@ -39,7 +39,7 @@ ELECTRUM_PACKAGES = re.compile(r"python3-electrum(-ecc|-aionostr)?|libsecp256k1-
 DEBIAN_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
-class Unavailable(Exception):
+class UnavailableError(Exception):
     """This peer cannot be built or fetched here; the message says why."""
 
 
@@ -58,13 +58,13 @@ def _run(argv: Sequence[str], *, cwd: Path = ROOT, env: Mapping[str, str] | None
             argv, cwd=cwd, env=os.environ | (env or {}), capture_output=True, text=True, check=False, timeout=900
         )
     except FileNotFoundError:
-        raise Unavailable(f"{argv[0]} is not on PATH") from None
+        raise UnavailableError(f"{argv[0]} is not on PATH") from None
     except subprocess.TimeoutExpired:
-        raise Unavailable(f"{argv[0]} took longer than 15 minutes") from None
+        raise UnavailableError(f"{argv[0]} took longer than 15 minutes") from None
     if done.returncode:
         words = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
         errors = [line for line in words if line.lower().startswith(("error", "e:"))] or words[-1:]
-        raise Unavailable(f"{Path(argv[0]).name} failed: {(errors or ['no message'])[0]}")
+        raise UnavailableError(f"{Path(argv[0]).name} failed: {(errors or ['no message'])[0]}")
     return done.stdout
 
 
@@ -95,7 +95,7 @@ def coincurve(variant: str) -> Command:
 def ldk() -> Command:
     """LDK: release, fat LTO, for this very CPU."""
     if shutil.which("cargo") is None:
-        raise Unavailable("cargo is not on PATH")
+        raise UnavailableError("cargo is not on PATH")
     target = BUILD / "ldk"
     env = {"CARGO_TARGET_DIR": str(target), "RUSTFLAGS": "-C target-cpu=native"}
     _run(["cargo", "build", "--release", "--locked", "--quiet"], cwd=HERE / "ldk", env=env)
@@ -105,7 +105,7 @@ def ldk() -> Command:
 def lnd() -> Command:
     """LND's lightning-onion."""
     if shutil.which("go") is None:
-        raise Unavailable("go is not on PATH")
+        raise UnavailableError("go is not on PATH")
     binary = BUILD / "lnd"
     binary.parent.mkdir(parents=True, exist_ok=True)
     _run(["go", "build", "-mod=readonly", "-o", str(binary), "."], cwd=HERE / "lnd", env={"GOAMD64": _goamd64()})
@@ -159,13 +159,13 @@ def _options(options: Sequence[str]) -> list[str]:
 
 def _debian_mirror() -> str:
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
-        raise Unavailable("Electrum's library is taken from Debian's packages, and apt-get or dpkg-deb is missing")
+        raise UnavailableError("Electrum's library is taken from Debian's packages, and apt-get or dpkg-deb is missing")
     targets = _run(["apt-get", "indextargets", "--format", "$(ORIGIN) $(COMPONENT) $(CODENAME) $(REPO_URI)"])
     for line in targets.splitlines():
         origin, component, codename, uri = (line.split() + [""] * 4)[:4]
         if origin == "Debian" and component == "main" and "-" not in codename:
             return uri
-    raise Unavailable("no Debian package lists on this system; on Debian, run 'apt-get update' once")
+    raise UnavailableError("no Debian package lists on this system; on Debian, run 'apt-get update' once")
 
 
 def electrum(variant: str, suite: str) -> Command:

@@ -12,9 +12,9 @@ from typing import Any
 
 from ..machine import header
 from .coincurve.loops import FAILURE_PACKET_SIZE, key_chain_lib, make_failure
-from .install import BUILD, OURS, PEERS, REFERENCE, PeerSpec, Unavailable
+from .install import BUILD, OURS, PEERS, REFERENCE, PeerSpec, UnavailableError
 from .oracle import disagreement
-from .process import Adapter, NotApplicable, PeerError
+from .process import Adapter, NotApplicableError, PeerError
 from .workload import SWEEP, make, write
 
 FORMAT = 1
@@ -72,7 +72,7 @@ def start(stack: ExitStack, workload: Path, keys: Sequence[str], say: Say) -> tu
         say(f"preparing {spec.label}")
         try:
             running[spec.key] = stack.enter_context(Adapter(spec.key, spec.install(), workload))
-        except Unavailable as reason:
+        except UnavailableError as reason:
             missing[spec.key] = str(reason)
             say(f"  not available: {reason}")
     return running, missing
@@ -106,7 +106,7 @@ def _packets(running: Mapping[str, Adapter], case: str) -> Path:
 
 
 def check_reading(running: Mapping[str, Adapter], workload: dict[str, Any], say: Say) -> None:
-    """Let every peer peel and decode some of what it will be timed on; raises PeerError where it reads anything else."""
+    """Let every peer peel and decode some of what it is timed on; raises PeerError where it reads anything else."""
     case, failing = "peel-forward", "hops-4"
     packets = _packets(running, case)
     failures = _failures(workload, failing)
@@ -117,14 +117,14 @@ def check_reading(running: Mapping[str, Adapter], workload: dict[str, Any], say:
             for onion, read in zip(workload["cases"][case], answers, strict=False):
                 if problem := disagreement(onion, read):
                     raise PeerError(f"{key} peels wrongly: {problem}")
-        except NotApplicable:
+        except NotApplicableError:
             pass
         try:
             request = {"packets": str(failures), "size": FAILURE_PACKET_SIZE, "limit": CHECKED}
             decoded = adapter.ask("decode", case=failing, **request)["failures"]
             if decoded != [[i % 4, FAILURE_MESSAGE.hex()] for i in range(CHECKED)]:
                 raise PeerError(f"{key} decodes failures wrongly: {decoded}")
-        except NotApplicable:
+        except NotApplicableError:
             pass
 
 
@@ -181,7 +181,7 @@ def measure(
                     series.ns += answer["ns"]
                 else:
                     series.onions = task.limit or _onions_in(running[key], task, request, seconds)
-            except NotApplicable as reason:
+            except NotApplicableError as reason:
                 series.note = str(reason)
     return everything
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from .install import ROOT, Command, Unavailable
+from .install import ROOT, Command, UnavailableError
 
 ANSWER_SECONDS = 300
 
@@ -20,7 +20,7 @@ class PeerError(Exception):
     """The adapter answered with an error, or not at all."""
 
 
-class NotApplicable(Exception):
+class NotApplicableError(Exception):
     """The peer has no such operation; the message says why."""
 
 
@@ -42,7 +42,7 @@ class Adapter:
             )
         except OSError as error:
             self._stderr.close()
-            raise Unavailable(f"cannot start: {error}") from error
+            raise UnavailableError(f"cannot start: {error}") from error
         self._rest = b""
         self.info = self._first_words()
 
@@ -51,10 +51,10 @@ class Adapter:
             return self.ask("info")
         except PeerError as error:
             self.close()
-            raise Unavailable(str(error)) from error
+            raise UnavailableError(str(error)) from error
 
     def ask(self, op: str, **request: Any) -> dict[str, Any]:
-        """The answer to one request. Raises PeerError, or NotApplicable where the peer has no such operation."""
+        """The answer to one request. Raises PeerError, or NotApplicableError where the peer has no such operation."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps({"op": op} | request).encode() + b"\n")
@@ -67,7 +67,7 @@ class Adapter:
         if answer.pop("ok"):
             return answer
         if "not_applicable" in answer:
-            raise NotApplicable(answer["not_applicable"])
+            raise NotApplicableError(answer["not_applicable"])
         raise PeerError(f"{self.key}: {answer['error']}")
 
     def _line(self) -> bytes:

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 Run = dict[str, Any]
+NONE = "\N{EN DASH}"
+TIMES = "\N{MULTIPLICATION SIGN}"
 BEGIN, END = "<!-- bench-peers:begin -->", "<!-- bench-peers:end -->"
 
 
-def minimum(run: Run, peer: str, op: str, case: str, threads: int = 1, batch: int | None = None) -> float | None:
+def minimum(run: Run, peer: str, op: str, case: str, *, threads: int = 1, batch: int | None = None) -> float | None:
     """ns per onion: the best pass; None where there is no such row."""
     for row in run["rows"]:
         if (row["peer"], row["op"], row["case"], row["threads"]) == (peer, op, case, threads) and row.get(
@@ -32,21 +34,21 @@ def most_threads(run: Run, peer: str, op: str, case: str) -> tuple[int, float] |
 
 def _us(ns: float | None) -> str:
     if ns is None:
-        return "–"
+        return NONE
     us = ns / 1000
     return f"{us:,.0f}" if us >= 100 else f"{us:.1f}" if us >= 10 else f"{us:.2f}"
 
 
 def _rate(ns: float | None) -> str:
     if ns is None:
-        return "–"
+        return NONE
     rate = 1e9 / ns
     digits = max(0, len(str(int(rate))) - 3)
     return f"{round(rate, -digits):,.0f}"
 
 
 def _ratio(ns: float | None, ours: float | None) -> str:
-    return "–" if ns is None or ours is None else f"{ns / ours:.2f}" if ns < 10 * ours else f"{ns / ours:,.0f}"
+    return NONE if ns is None or ours is None else f"{ns / ours:.2f}" if ns < 10 * ours else f"{ns / ours:,.0f}"
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -69,13 +71,13 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def table(run: Run, *, full: bool = True) -> str:
     """Every peer: time per onion and the ratio to ours; with `full`, also hop counts, peel, failures and all cores."""
     ours = minimum(run, run["ours"], "build", "real")
-    head = ["", "µs/onion", "onions/s", "× ours"]
+    head = ["", "µs/onion", "onions/s", f"{TIMES} ours"]
     if full:
         head += ["4 hops, µs", "20 hops, µs", "peel, µs", "failure, µs", "4 hops, all cores, onions/s"]
     rows = []
     for peer in run["peers"]:
         if "not_available" in peer:
-            rows.append([f"{peer['label']}: not available", *["–"] * (len(head) - 1)])
+            rows.append([f"{peer['label']}: not available", *[NONE] * (len(head) - 1)])
             continue
         key, real = peer["key"], minimum(run, peer["key"], "build", "real")
         name = peer["label"] + (" ¹" if peer["bytes"] == "invalid" else "")
@@ -84,7 +86,7 @@ def table(run: Run, *, full: bool = True) -> str:
             cells += [_us(minimum(run, key, "build", case)) for case in ("hops-4", "hops-20")]
             cells += [_us(minimum(run, key, "peel", "peel-forward")), _us(minimum(run, key, "failure", "hops-4"))]
             threaded = most_threads(run, key, "build", "hops-4")
-            cells.append(_rate(threaded[1]) if threaded else "–")
+            cells.append(_rate(threaded[1]) if threaded else NONE)
         rows.append(cells)
     return markdown(head, rows)
 

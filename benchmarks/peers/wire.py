@@ -1,4 +1,4 @@
-"""BOLT 1's encodings, apart from the product's: what the workload and the peers' adapters share. Standard library only."""
+"""BOLT 1's encodings, apart from the product's, for the workload and the adapters. Standard library only."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from ..adapter import Job, NotApplicable, Peer, serve
+from ..adapter import Job, NotApplicableError, Peer, serve
 from . import loops
 
 _BUILDERS = {"ct": loops.build_onion_ct, "var": loops.build_onion_var, "lib": loops.build_onion_lib}
@@ -42,7 +42,7 @@ class Coincurve(Peer):
     def prepare_peel(self, jobs: Sequence[Job], packets: Sequence[bytes], threads: int) -> Callable[[], object]:
         """One packet after the other."""
         if self.variant not in _PEELERS:
-            raise NotApplicable("the ct loop's peel is at the library already")
+            raise NotApplicableError("the ct loop's peel is at the library already")
         peel = _PEELERS[self.variant]
         privkey = self.privkeys[jobs[0].hops[0]["node"]]
         pairs = [(packet, job.associated_data) for packet, job in zip(packets, jobs, strict=True)]

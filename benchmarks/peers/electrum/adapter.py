@@ -16,7 +16,7 @@ from typing import Any
 from electrum import lnonion  # type: ignore[import-not-found]
 from electrum.version import ELECTRUM_VERSION  # type: ignore[import-not-found]
 
-from ..adapter import Job, NotApplicable, Peer, serve
+from ..adapter import Job, NotApplicableError, Peer, serve
 from ..wire import bigsize
 
 _RELEASE = tuple(map(int, ELECTRUM_VERSION.split(".")[:2]))
@@ -85,7 +85,7 @@ class Electrum(Peer):
     def prepare_peel(self, jobs: Sequence[Job], packets: Sequence[bytes], threads: int) -> Callable[[], object]:
         """One packet after the other; Electrum cannot read a keysend's last payload."""
         if any(len(job.hops) == 1 for job in jobs):
-            raise NotApplicable("Electrum refuses the even type 5482373484, so it cannot be paid by keysend")
+            raise NotApplicableError("Electrum refuses the even type 5482373484, so it cannot be paid by keysend")
         privkey = self.privkeys[jobs[0].hops[0]["node"]]
         pairs = [(packet, job.associated_data) for packet, job in zip(packets, jobs, strict=True)]
         peel = self._peel
