@@ -22,7 +22,8 @@ MAX_TYPE = 2**64 - 1
 KEYSEND_PREIMAGE = 5_482_373_484
 PODCAST_METADATA = 7_629_169
 WALLET_KEY = 696_969
-# Upper bound on a JSON value that is looked at: an onion holds less than 1,300 bytes, a Core Lightning event a little more.
+# Upper bound on a JSON value that is looked at: an onion holds less than 1,300 bytes, a Core Lightning event a little
+# more.
 MAX_JSON_BYTES = 65_536
 
 
@@ -39,7 +40,8 @@ class Encoding(enum.Enum):
 class CustomRecord:
     """One custom record type in use.
 
-    type: TLV type. name: short label. encoding: of its value. use: who sends it and what for. advice: why not to send it, or "".
+    type: TLV type. name: short label. encoding: of its value. use: who sends it and what for. advice: why not to send
+    it, or "".
     """
 
     type: int
@@ -81,7 +83,8 @@ _RECORDS = (
 REGISTRY: Mapping[int, CustomRecord] = MappingProxyType({record.type: record for record in _RECORDS})
 """Every custom record type known to be in use, by type."""
 
-# LDK refuses these as custom records: the first is its invoice request of asynchronous payments, the second keysend's own.
+# LDK refuses these as custom records: the first is its invoice request of asynchronous payments, the second keysend's
+# own.
 _RESERVED = frozenset({77_777, KEYSEND_PREIMAGE})
 
 
@@ -103,6 +106,9 @@ def custom_record(key: int | str, value: str) -> tuple[int, bytes]:
     return key, utf8(value, "custom value")
 
 
+_EVEN = "even type: Core Lightning strips it by default, LDK applications that do not know it fail the payment"
+
+
 @dataclass(frozen=True, slots=True)
 class RecordWarning:
     """Why a record may not arrive. type: the record's TLV type. message: one sentence."""
@@ -115,7 +121,8 @@ def lint_records(types: Iterable[int]) -> list[RecordWarning]:
     """Say which custom records some receivers drop or refuse.
 
     types: TLV types of the records to be sent. Returns one warning a finding, in the order of the types given.
-    Even types: Core Lightning strips them unless configured, and LDK fails the payment unless its application knows them.
+    Even types: Core Lightning strips them unless configured, and LDK fails the payment unless its application knows
+    them.
     """
     warnings = []
     for record_type in types:
@@ -124,8 +131,7 @@ def lint_records(types: Iterable[int]) -> list[RecordWarning]:
         elif record_type in _RESERVED:
             warnings.append(RecordWarning(record_type, "reserved: LDK refuses it as a custom record"))
         elif record_type % 2 == 0:
-            text = "even type: Core Lightning strips it by default and LDK applications that do not know it fail the payment"
-            warnings.append(RecordWarning(record_type, text))
+            warnings.append(RecordWarning(record_type, _EVEN))
         known = REGISTRY.get(record_type)
         if known is not None and known.advice:
             warnings.append(RecordWarning(record_type, f"{known.name}: {known.advice}"))
@@ -163,11 +169,11 @@ class PodcastMetadata:
     """
 
     podcast: str | None = None
-    feedID: int | None = None
+    feedID: int | None = None  # noqa: N815 - bLIP 10's name
     url: str | None = None
     guid: str | None = None
     episode: str | None = None
-    itemID: int | str | None = None
+    itemID: int | str | None = None  # noqa: N815 - bLIP 10's name
     episode_guid: str | None = None
     time: str | None = None
     ts: int | None = None
@@ -230,7 +236,7 @@ class PodcastMetadata:
         return cls(**known, extra=extra)  # type: ignore[arg-type]  # _read_value gives each key its own type
 
     def to_dict(self) -> dict[str, object]:
-        """Return the present keys, checked, in the order that they are written. Raises InputError as ``to_json`` does."""
+        """Return the present keys, checked, in the order written. Raises InputError as ``to_json`` does."""
         present = {name: value for name in FIELDS if (value := getattr(self, name)) is not None}
         _check(present, self.extra)
         return {**present, **self.extra}
@@ -238,17 +244,17 @@ class PodcastMetadata:
     def to_json(self) -> bytes:
         """Write the record's value: one flat JSON object, compact, UTF-8.
 
-        Raises InputError for a value of the wrong type or out of its range, for a nested or shadowing ``extra`` key, and
-        where no key identifies the podcast (bLIP 10 requires one of guid, podcast, url, feedID).
+        Raises InputError for a value of the wrong type or out of its range, for a nested or shadowing ``extra`` key,
+        and where no key identifies the podcast (bLIP 10 requires one of guid, podcast, url, feedID).
         """
         return utf8(_dumps(self.to_dict()), "podcast metadata")
 
     def fit(self, max_bytes: int, policy: Fit = Fit.RAISE) -> "FittedMetadata":
         """Write the record's value in at most ``max_bytes`` bytes, taking away what ``policy`` allows.
 
-        Keys go in ``DROP_ORDER``; the podcast keeps at least one identifying key and so does the episode. A message is cut
-        between characters as a reader sees them and ends in "…"; a signature goes with the cut, which it no longer covers.
-        Raises InputError where that is not enough.
+        Keys go in ``DROP_ORDER``; the podcast keeps at least one identifying key and so does the episode. A message is
+        cut between characters as a reader sees them and ends in "…"; a signature goes with the cut, which it no longer
+        covers. Raises InputError where that is not enough.
         """
         dropped: list[str] = []
         kept = self
@@ -330,7 +336,7 @@ _SIGNATURE = ("signature", "sig_fields", "sender_key")
 _REPLY = ("reply_custom_value", "reply_custom_key", "reply_address")
 _ELLIPSIS = "…"
 _MAX_MSAT = 21_000_000 * 100_000_000 * 1000
-_LIMITS = {name: _MAX_MSAT for name in _MSAT} | {"reply_custom_key": MAX_TYPE}
+_LIMITS = dict.fromkeys(_MSAT, _MAX_MSAT) | {"reply_custom_key": MAX_TYPE}
 
 DROP_ORDER: tuple[tuple[str, ...], ...] = (
     ("boost_link",),
@@ -405,7 +411,7 @@ def _check(present: Mapping[str, object], extra: Mapping[str, object]) -> None:
 
 
 def _next_to_drop(metadata: PodcastMetadata) -> tuple[str, ...]:
-    """Return the extra keys, or the next group of ``DROP_ORDER`` that is present and may go; empty when none is left."""
+    """Return the extra keys, or the next group of ``DROP_ORDER`` that is present and may go; empty at the end."""
     if metadata.extra:
         return tuple(metadata.extra)
     for group in DROP_ORDER:
@@ -447,8 +453,8 @@ def _shorten(metadata: PodcastMetadata, max_bytes: int) -> str:
 def _is_boundary(text: str, index: int) -> bool:
     """Tell whether a cut before ``index`` leaves whole characters on both sides.
 
-    Covers what occurs in messages: combining marks, variation selectors, skin tones, zero-width joiners, flag pairs. Not
-    all of Unicode Annex 29: Hangul jamo and Indic conjuncts may be cut between code points.
+    Covers what occurs in messages: combining marks, variation selectors, skin tones, zero-width joiners, flag pairs.
+    Not all of Unicode Annex 29: Hangul jamo and Indic conjuncts may be cut between code points.
     """
     if index == 0:
         return True

@@ -13,8 +13,9 @@ import pytest
 
 from keysend_fast import data
 from keysend_fast.errors import InputError, NoRouteError, RouteError
-from keysend_fast.payer.graph import ChannelGraph, parse_scid
+from keysend_fast.payer.graph import ChannelGraph
 from keysend_fast.payer.plan import CostModel, Plan, Planner
+from keysend_fast.route import parse_short_channel_id
 
 pytest.importorskip("scipy")
 
@@ -57,7 +58,7 @@ def read_rows() -> dict[tuple[int, int], Row]:
 
 
 def check(plan: Plan, rows: dict[tuple[int, int], Row], payer: str, recipient: str, amount: int) -> None:
-    """Walk a route as its nodes would: each keeps its fee and its delta by its own policy, within its limits (BOLT 7)."""
+    """Walk a route as its nodes would: each keeps its fee and its delta by its own policy, within its limits."""
     hops = list(plan.hops())
     at = payer
     carried = plan.amounts_msat[0]
@@ -193,7 +194,7 @@ def ends(graph: ChannelGraph) -> tuple[bytes, bytes]:
 
 
 def test_the_example_of_bolt_7() -> None:
-    """BOLT 7, HTLC Fees, A to D over B and C: B forwards for 200 + 2000 ppm and 20 blocks, C for 300 + 3000 ppm and 30."""
+    """BOLT 7, HTLC Fees: A pays D over B, which takes 200 + 2000 ppm and 20 blocks, and C (300 + 3000 ppm, 30)."""
     graph = line((100, 1000, 10), (200, 2000, 20), (300, 3000, 30))
     plan = Planner(graph, final_cltv_delta=9).plan(*ends(graph), 4_999_999)
     assert plan.amounts_msat[2] == 4_999_999
@@ -273,7 +274,7 @@ def test_caches_are_bounded() -> None:
 
 
 def test_cln_listchannels() -> None:
-    """A real node's answer (tests/vectors/cln-26.06-rpc.json) makes a graph, and its own getroutes agrees with the plan."""
+    """A real node's answer makes a graph, and the node's own getroutes agrees with the plan."""
     path = pathlib.Path(__file__).parent / "vectors" / "cln-26.06-rpc.json"
     scenes = {scene["scene"]: scene["calls"][0] for scene in json.loads(path.read_text())["scenes"]}
     graph = ChannelGraph.from_cln_listchannels(scenes["listchannels"]["result"])
@@ -281,7 +282,7 @@ def test_cln_listchannels() -> None:
     source, destination = (bytes.fromhex(request[end]) for end in ("source", "destination"))
     plan = Planner(graph).plan(source, destination, request["amount_msat"])
     path_of_node = answer["routes"][0]["path"]
-    assert [parse_scid(hop["short_channel_id_dir"].split("/")[0]) for hop in path_of_node] == [
+    assert [parse_short_channel_id(hop["short_channel_id_dir"].split("/")[0]) for hop in path_of_node] == [
         hop.short_channel_id for hop in plan.hops()
     ]
     assert [hop["amount_out_msat"] for hop in path_of_node] == list(plan.amounts_msat)

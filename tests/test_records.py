@@ -135,7 +135,9 @@ def test_strict_writing(fields: dict[str, object]) -> None:
 
 
 @given(guid=texts, name=texts, message=texts, ts=st.integers(0, 10**9), amount=st.integers(0, 10**15), extra=texts)
-def test_round_trip(guid: str, name: str, message: str, ts: int, amount: int, extra: str) -> None:
+def test_round_trip(  # noqa: PLR0917
+    guid: str, name: str, message: str, ts: int, amount: int, extra: str
+) -> None:
     metadata = PodcastMetadata(guid=guid, name=name, message=message, ts=ts, value_msat=amount, extra={"x": extra})
     assert PodcastMetadata.from_json(metadata.to_json()) == metadata
 
@@ -166,9 +168,8 @@ def test_any_object_is_read_and_writes_or_says_why(data: dict[str, object]) -> N
 def full(message: str | None = None) -> PodcastMetadata:
     """Metadata with every key present."""
     values: dict[str, object] = {name: f"{name} value" for name in FIELDS}
-    values |= {
-        name: 60_000 for name in ("feedID", "ts", "seconds_back", "value_msat", "value_msat_total", "reply_custom_key")
-    }
+    integers = ("feedID", "ts", "seconds_back", "value_msat", "value_msat_total", "reply_custom_key")
+    values |= dict.fromkeys(integers, 60_000)
     values |= {"time": "01:02:03", "speed": "1.5", "message": message, "extra": {"more": "text"}}
     return PodcastMetadata(**values)  # type: ignore[arg-type]
 

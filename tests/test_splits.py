@@ -123,7 +123,8 @@ def test_sum_rules(amount: int, shares: list[int], rounding: Rounding) -> None:
         assert all(abs(part - e) < 2 * SAT for part, e in zip(parts, exact, strict=True))
     if rounding is Rounding.V4V_MIN1SAT:
         claims = [part for part, share in zip(parts, shares, strict=True) if share]
-        # Everyone gets a satoshi where there are enough and the amount does not divide exactly (which gives less to none).
+        # Everyone gets a satoshi where there are enough and the amount does not divide exactly (which gives less to
+        # none).
         assert min(claims) >= SAT or amount // SAT < len(claims)
 
 

@@ -104,7 +104,7 @@ class _Handler(ContentHandler):
 
     # Positions and complaints
 
-    def setDocumentLocator(self, locator: Any) -> None:
+    def setDocumentLocator(self, locator: Any) -> None:  # noqa: N802 - xml.sax's name
         self._locator = locator
 
     def _line(self) -> int | None:
@@ -115,7 +115,7 @@ class _Handler(ContentHandler):
 
     # xml.sax events
 
-    def startElementNS(self, name: _Name, qname: str | None, attrs: _Attributes) -> None:
+    def startElementNS(self, name: _Name, qname: str | None, attrs: _Attributes) -> None:  # noqa: N802
         uri, local = name
         tag = local if uri is None else f"podcast:{local}" if uri in _PODCAST else f"{{{uri}}}{local}"[:200]
         self._stack.append(tag)
@@ -135,7 +135,7 @@ class _Handler(ContentHandler):
             except FeedError as error:
                 self._blame(error)
 
-    def endElementNS(self, name: _Name, qname: str | None) -> None:
+    def endElementNS(self, name: _Name, qname: str | None) -> None:  # noqa: N802
         tag = self._stack[-1]
         depth = len(self._stack)
         if self._text is not None:
@@ -173,7 +173,7 @@ class _Handler(ContentHandler):
 
     def _blame(self, error: FeedError) -> None:
         """Keep an item's error with the item and skip its block; the channel's ends the reading."""
-        if self._item is None or isinstance(error, _TooMuch):
+        if self._item is None or isinstance(error, _LimitError):
             raise error
         self._item_error = self._item_error or error
         self._value = self._split = None
@@ -225,7 +225,7 @@ class _Handler(ContentHandler):
             return
         elif tag == "podcast:valueTimeSplit" and inside == "podcast:value":
             if len(self._value.time_splits) >= self._limits.time_splits:
-                raise _TooMuch(f"more than {self._limits.time_splits} time splits", line=self._line(), element=tag)
+                raise _LimitError(f"more than {self._limits.time_splits} time splits", line=self._line(), element=tag)
             self._split = _Block(self._line(), self._attributes(attrs))
         elif tag == "podcast:valueRecipient" and inside == "podcast:value":
             self._add_recipient(self._value, attrs)
@@ -290,7 +290,9 @@ class _Handler(ContentHandler):
             (self._total_recipients, self._limits.total_recipients, "the feed"),
         ):
             if count > limit:
-                raise _TooMuch(f"more than {limit} recipients in {where}", line=self._line(), element=self._stack[-1])
+                raise _LimitError(
+                    f"more than {limit} recipients in {where}", line=self._line(), element=self._stack[-1]
+                )
         block.recipients.append(self._recipient(self._attributes(attrs)))
 
     def _recipient(self, attributes: dict[str, str]) -> Recipient:
@@ -371,7 +373,7 @@ class _Handler(ContentHandler):
         return min(max(int(text), 0), 100)
 
 
-class _TooMuch(FeedError):
+class _LimitError(FeedError):
     """A bound was passed: the feed is not read on, wherever this stands."""
 
 

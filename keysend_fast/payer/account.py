@@ -38,9 +38,10 @@ class RecipientAccount:
 
 @dataclass(slots=True)
 class StreamAccount:
-    """A whole stream. seconds is by phase of the work; timeline holds (seconds since the start, settled, failed) so far.
+    """A whole stream.
 
-    unshared_msat: what listeners gave and no recipient's share came to: the dust of roundings that round down.
+    seconds is by phase of the work; timeline holds (seconds since the start, settled, failed) so far; unshared_msat:
+    what listeners gave and no recipient's share came to: the dust of roundings that round down.
     """
 
     title: str

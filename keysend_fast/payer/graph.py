@@ -7,7 +7,6 @@ Source: BOLT 7, The channel_update Message.
 import csv
 import gzip
 import io
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, BinaryIO
 
@@ -15,6 +14,7 @@ import numpy as np
 
 from keysend_fast import data
 from keysend_fast.errors import InputError
+from keysend_fast.route import parse_short_channel_id
 
 _NODE_COLUMNS = ("node_index", "node_id")
 _CHANNEL_COLUMNS = (
@@ -30,24 +30,15 @@ _CHANNEL_COLUMNS = (
     "cltv_expiry_delta",
 )
 _U16, _U32, _U63 = 2**16 - 1, 2**32 - 1, 2**63 - 1
-_SCID = re.compile(r"([0-9]{1,8})[x:]([0-9]{1,8})[x:]([0-9]{1,5})", re.ASCII)
-
-
-def parse_scid(text: str) -> int:
-    """Turn block x transaction x output into the 64-bit short channel id (BOLT 7, Definition of short_channel_id)."""
-    match = _SCID.fullmatch(text)
-    block, transaction, output = (int(part) for part in match.groups()) if match else (-1, 0, 0)
-    if block < 0 or block >= 2**24 or transaction >= 2**24 or output >= 2**16:
-        raise InputError(f"short channel id {text[:40]!r} is not BLOCKxTRANSACTIONxOUTPUT")
-    return block << 40 | transaction << 16 | output
 
 
 class ChannelGraph:
     """Nodes by index and channel directions by index; immutable after it is made.
 
-    node_ids: 33 bytes each. Columns of one entry a channel direction, as lists of integers: scid, source, destination (node
-    indices), direction (0 when the source has the lesser node id), capacity_msat, htlc_minimum_msat, htlc_maximum_msat
-    (never above the capacity), fee_base_msat, fee_ppm, cltv_delta. The policy is that of the source, which forwards.
+    node_ids: 33 bytes each. Columns of one entry a channel direction, as lists of integers: scid, source, destination
+    (node indices), direction (0 when the source has the lesser node id), capacity_msat, htlc_minimum_msat,
+    htlc_maximum_msat (never above the capacity), fee_base_msat, fee_ppm, cltv_delta. The policy is that of the source,
+    which forwards.
     """
 
     def __init__(self, node_ids: Sequence[bytes], channels: Iterable[Sequence[int]]) -> None:
@@ -113,7 +104,7 @@ class ChannelGraph:
 
         def add_channel(scid: str, *values: str) -> None:
             source, destination, direction, capacity, *policy = map(int, values)
-            rows.append((parse_scid(scid), source, destination, direction, capacity * 1000, *policy))
+            rows.append((parse_short_channel_id(scid), source, destination, direction, capacity * 1000, *policy))
 
         _read_csv(nodes, "nodes", _NODE_COLUMNS, add_node)
         _read_csv(channels, "channels", _CHANNEL_COLUMNS, add_channel)
@@ -137,7 +128,7 @@ class ChannelGraph:
                 source, destination = (_node_id(channel[end]) for end in ("source", "destination"))
                 rows.append(
                     (
-                        parse_scid(channel["short_channel_id"]),
+                        parse_short_channel_id(channel["short_channel_id"]),
                         nodes.setdefault(source, len(nodes)),
                         nodes.setdefault(destination, len(nodes)),
                         int(channel["direction"]),

@@ -4,8 +4,9 @@ One search from the recipient backwards gives the best way for every payer at on
 bucket, so that a plan is a look-up and a handful of additions. The search is scipy.sparse.csgraph's Dijkstra: its whole
 tree comes back as two arrays and edge weights are computed for all channels in one expression. (rustworkx, the other
 candidate, takes three times as long here, calling back into Python for each edge; networkx a hundred times.)
-A node keeps only its cheapest way, so a costlier one whose fees alone would lift an amount over a channel's minimum is not
-found. Weights are doubles; amounts, fees and expiries of a plan are computed afterwards in integers, exactly (BOLT 7, HTLC Fees).
+A node keeps only its cheapest way, so a costlier one whose fees alone would lift an amount over a channel's minimum is
+not found. Weights are doubles; amounts, fees and expiries of a plan are computed afterwards in integers, exactly (BOLT
+7, HTLC Fees).
 """
 
 from collections import OrderedDict
@@ -33,8 +34,8 @@ _Integers = np.ndarray[Any, np.dtype[np.int64]]
 class CostModel:
     """What a route costs beside its fees, in millisatoshis, so that fees, delay and length can be weighed.
 
-    cltv_ppb: parts of the amount, in billionths, for each block that it may be locked up (10 is 0.05 % a year). hop_msat:
-    for each hop, at least 1; more makes shorter routes.
+    cltv_ppb: parts of the amount, in billionths, for each block that it may be locked up (10 is 0.05 % a year).
+    hop_msat: for each hop, at least 1; more makes shorter routes.
     """
 
     cltv_ppb: int = 10
@@ -47,7 +48,7 @@ class CostModel:
 
 @dataclass(frozen=True, slots=True)
 class PlannedHop:
-    """One hop. amount_msat and cltv_delta are what this node receives over the channel into it; the policy is the channel's."""
+    """One hop: what this node receives over the channel into it, and that channel's policy."""
 
     node_id: bytes
     short_channel_id: int
@@ -92,7 +93,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class _Tree:
-    """The cheapest ways from everywhere to one recipient, per node: cost, what it receives, channel it forwards over."""
+    """The cheapest ways to one recipient, per node: cost, what it receives, channel it forwards over."""
 
     cost: _Doubles
     amount: _Doubles
@@ -102,9 +103,10 @@ class _Tree:
 class Planner:
     """Plans routes over one graph; keeps search trees and routes in bounded caches. Not safe for concurrent use.
 
-    final_cltv_delta: blocks for the recipient, max_cltv_delta: for the first HTLC, relative. max_hops: longer routes are not returned (failures and hold times can be
-    attributed over 20 hops). max_trees: search trees kept, each some 400 kB for the packaged graph. bucket_bits: amounts
-    that agree in as many leading bits share a tree, so that a route is the cheapest for an amount less than 2^-bits away.
+    final_cltv_delta: blocks for the recipient, max_cltv_delta: for the first HTLC, relative. max_hops: longer routes
+    are not returned (failures and hold times can be attributed over 20 hops). max_trees: search trees kept, each some
+    400 kB for the packaged graph. bucket_bits: amounts that agree in as many leading bits share a tree, so that a route
+    is the cheapest for an amount less than 2^-bits away.
     """
 
     def __init__(
@@ -138,9 +140,9 @@ class Planner:
         self._layout(np.array(graph.source, dtype=np.int64))
 
     def _layout(self, source: _Integers) -> None:
-        """Sort channels by destination and source, for a matrix whose row is the node an HTLC goes to (searched backwards).
+        """Sort channels by destination and source, for a matrix that is searched backwards.
 
-        Parallel channels are one entry of the matrix, called a pair here.
+        A row is the node that an HTLC goes to. Parallel channels are one entry of the matrix, called a pair here.
         """
         nodes = len(self.graph.node_ids)
         self._order = np.lexsort((source, self._destination))
@@ -183,7 +185,7 @@ class Planner:
         return plan
 
     def avoid(self, short_channel_id: int, direction: int) -> None:
-        """Plan no more over a channel direction, say because it could not forward. Raises RouteError for one not known."""
+        """Plan no more over a channel direction, say because it could not forward. Raises RouteError if unknown."""
         channel = self.graph.by_scid.get((short_channel_id, direction))
         if channel is None:
             raise RouteError(f"channel {short_channel_id}/{direction} is not in the graph")
@@ -222,8 +224,8 @@ class Planner:
         """Search backwards from the recipient.
 
         A channel's fee depends on the amount it forwards, which depends on the rest of the way. So the amount that each
-        node receives starts as the recipient's and is taken from the tree found, until no amount changes by more than 1 msat
-        (two or three rounds, each change smaller than the one before by the fee rate).
+        node receives starts as the recipient's and is taken from the tree found, until no amount changes by more than 1
+        msat (two or three rounds, each change smaller than the one before by the fee rate).
         """
         middle = (low + high) / 2
         nodes = len(self.graph.node_ids)
@@ -252,7 +254,7 @@ class Planner:
         return np.asarray(weights)
 
     def _usable(self, channels: Any, arriving: _Doubles, low: float, high: float) -> Any:
-        """Tell which channels carry some amount of the bucket: whether they carry this one is checked exactly afterwards."""
+        """Tell which channels carry some amount of the bucket; the amount itself is checked exactly afterwards."""
         fits = (arriving * high >= self._lowest[channels]) & (arriving * low <= self._highest[channels])
         return fits & ~self._avoided[channels]
 
@@ -285,8 +287,8 @@ class Planner:
     def _walk(self, tree: _Tree, here: int, there: int, low: int, high: int) -> tuple[int, ...]:
         """Return the best channels from a payer to the recipient, or none.
 
-        The payer's own channel costs nothing (BOLT 7, HTLC Fees), so its first hop is chosen anew. A way that came back to the
-        payer would be longer than the one that starts where it comes back: each hop costs at least 1.
+        The payer's own channel costs nothing (BOLT 7, HTLC Fees), so its first hop is chosen anew. A way that came back
+        to the payer would be longer than the one that starts where it comes back: each hop costs at least 1.
         """
         own = self._outgoing[here]
         peers = self._destination[own]

@@ -10,8 +10,8 @@ _STYLE = """
   --settled: #1f7a5c; --carried: #c98a00; --failed: #b3352f; --series: #2a5fb4; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e8eaed; --soft: #9aa3af; --line: #3a4049; --page: #16181c;
   --settled: #46b58c; --carried: #e0ac3a; --failed: #e0706a; --series: #7aa7f0; } }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--page); margin: 2rem auto; max-width: 62rem;
-  padding: 0 1rem; }
+body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--page); margin: 2rem auto;
+  max-width: 62rem;  padding: 0 1rem; }
 h1 { font-size: 1.5rem; margin: 0 0 .2rem; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
 p.sub { color: var(--soft); margin: 0 0 1.5rem; }
 .tiles { display: flex; flex-wrap: wrap; gap: .75rem; }
@@ -67,6 +67,10 @@ def _svg(height: int, label: str, parts: Iterable[str]) -> str:
     return f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{escape(label)}">{"".join(parts)}</svg>'
 
 
+def _name(recipient: RecipientAccount) -> str:
+    return recipient.name or recipient.address
+
+
 def _clip(text: str, most: int = 24) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
@@ -77,9 +81,7 @@ def _recipient_bars(recipients: Sequence[RecipientAccount]) -> str:
     parts = []
     for row, recipient in enumerate(recipients):
         y = row * _ROW
-        parts.append(
-            f'<text x="{_LEFT - 10}" y="{y + 17}" text-anchor="end">{escape(_clip(recipient.name or recipient.address))}</text>'
-        )
+        parts.append(f'<text x="{_LEFT - 10}" y="{y + 17}" text-anchor="end">{escape(_clip(_name(recipient)))}</text>')
         x = float(_LEFT)
         for name, msat in (
             ("settled", recipient.settled_msat),
@@ -88,7 +90,7 @@ def _recipient_bars(recipients: Sequence[RecipientAccount]) -> str:
         ):
             width = msat / longest * (_WIDTH - _LEFT - _RIGHT)
             if msat:
-                tip = f"{recipient.name or recipient.address}: {name} {sats(msat)} sat"
+                tip = f"{_name(recipient)}: {name} {sats(msat)} sat"
                 parts.append(
                     f'<rect class="{name}" x="{x:.1f}" y="{y + 4}" width="{max(width, 1):.1f}" height="{_ROW - 8}">'
                     f"<title>{escape(tip)}</title></rect>"
@@ -126,21 +128,21 @@ def _progress(timeline: Sequence[tuple[float, int, int]]) -> str:
 
 def _columns(counts: dict[int, int]) -> str:
     """Draw how many payments took how many hops."""
-    height, bottom, top = 200, 26, 22
+    height, base, top = 200, 174, 22
     most = max(counts.values())
     names = range(1, max(counts) + 1)
     step = min(90.0, (_WIDTH - 40) / len(names))
     parts = []
     for place, name in enumerate(names):
-        tall = counts.get(name, 0) / most * (height - bottom - top)
+        tall = counts.get(name, 0) / most * (base - top)
         x = 20 + place * step
         parts.append(
-            f'<rect class="bar" x="{x:.1f}" y="{height - bottom - tall:.1f}" width="{step * 0.7:.1f}" height="{tall:.1f}"/>'
+            f'<rect class="bar" x="{x:.1f}" y="{base - tall:.1f}" width="{step * 0.7:.1f}" height="{tall:.1f}"/>'
         )
         middle = x + step * 0.35
         parts.append(f'<text class="soft" x="{middle:.1f}" y="{height - 8}" text-anchor="middle">{name}</text>')
         parts.append(
-            f'<text x="{middle:.1f}" y="{height - bottom - tall - 6:.1f}" text-anchor="middle">{counts.get(name, 0):,}</text>'
+            f'<text x="{middle:.1f}" y="{base - tall - 6:.1f}" text-anchor="middle">{counts.get(name, 0):,}</text>'
         )
     return _svg(height, "Payments by number of hops", parts)
 
@@ -189,7 +191,7 @@ def _recipient_table(account: StreamAccount) -> str:
         failed = sum(r.failed_msat.values())
         amounts = (r.due_msat, r.settled_msat, r.carried_msat, failed, r.fee_msat)
         return (
-            r.name or "–",
+            r.name or "-",
             r.address[:16] + "…",
             f"{r.settled:,} of {r.payments:,}",
             *(sats(msat) for msat in amounts),

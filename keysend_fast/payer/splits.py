@@ -28,7 +28,7 @@ class FeeMode(enum.Enum):
 
 
 class Rounding(enum.Enum):
-    """How exact shares become amounts. Where two have the same claim, the larger share comes first, then the earlier."""
+    """How exact shares become amounts. Of equal claims the larger share comes first, then the earlier."""
 
     LARGEST_REMAINDER_MSAT = "largest-remainder-msat"
     """Whole millisatoshis; those left over go to the largest remainders. The sum is the amount."""
@@ -44,7 +44,10 @@ class Rounding(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class SplitPolicy:
-    """How to divide. min_msat: less than this is not sent but carried forward; many nodes take no HTLC below 1,000 msat."""
+    """How to divide.
+
+    min_msat: less than this is not sent but carried forward; many nodes take no HTLC below 1,000 msat.
+    """
 
     fee_mode: FeeMode = FeeMode.PERCENT_OF_TOTAL
     rounding: Rounding = Rounding.LARGEST_REMAINDER_MSAT
@@ -53,7 +56,10 @@ class SplitPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A recipient's part of the whole. weight: integer, of the sum of all weights. remote: the item it is paid through."""
+    """A recipient's part of the whole.
+
+    weight: integer, of the sum of all weights. remote: the item it is paid through.
+    """
 
     recipient: Recipient
     weight: int
@@ -74,9 +80,9 @@ def divide(
 ) -> tuple[int, ...]:
     """Divide an amount in proportion to integer weights.
 
-    amount_msat: millisatoshis, 0 or more. weights: 0 or more each. Returns one amount a weight, in millisatoshis; their sum
-    is as the rounding says and never more than the amount. Raises SplitError for negative input or weights that add up
-    to 0.
+    amount_msat: millisatoshis, 0 or more. weights: 0 or more each. Returns one amount a weight, in millisatoshis; their
+    sum is as the rounding says and never more than the amount. Raises SplitError for negative input or weights that add
+    up to 0.
     """
     if amount_msat < 0 or any(weight < 0 for weight in weights):
         raise SplitError("amounts and weights must not be negative")
@@ -191,10 +197,10 @@ def shares_at(
 ) -> tuple[Share, ...]:
     """Return who shares what is paid at a position of the episode, in which weights.
 
-    position_ms: milliseconds. feeds: what remote items refer to, by podcast:guid. In a time split the default block's fees
-    come off first; then the split's recipients share the rest, or a remote item's recipients share their percentage of it
-    and the default recipients keep the remainder. Raises SplitError as ``weights`` does, FeedError for a remote item that
-    is not at hand.
+    position_ms: milliseconds. feeds: what remote items refer to, by podcast:guid. In a time split the default block's
+    fees come off first; then the split's recipients share the rest, or a remote item's recipients share their
+    percentage of it and the default recipients keep the remainder. Raises SplitError as ``weights`` does, FeedError for
+    a remote item that is not at hand.
     """
     split = value.at(position_ms)
     if split is None:

@@ -1,7 +1,9 @@
 """The ``<podcast:value>`` model: who is paid for an episode, in which shares, and when.
 
-``read_feed`` turns an RSS feed into ``Feed``, ``Item``, ``Value``, ``TimeSplit`` and ``Recipient`` objects, all immutable.
-Source: podcast namespace, tags value, valueRecipient, valueTimeSplit, remoteItem, and docs/examples/value/value.md.
+``read_feed`` turns an RSS feed into ``Feed``, ``Item``, ``Value``, ``TimeSplit`` and ``Recipient`` objects, all
+immutable.
+Source: podcast namespace, tags value, valueRecipient, valueTimeSplit, remoteItem, and
+docs/examples/value/value.md.
 """
 
 import re
@@ -19,9 +21,9 @@ class Recipient:
     """One ``valueRecipient``.
 
     name: free text, may be empty. type: slug, ``node`` or ``lnaddress`` in use. address: 66 hex digits of a node id in
-    lower case, or name@host. split: share count, 0 or more; None only where it was absent from a block of one recipient,
-    which takes all. fee: shares come off the top. custom: (type, text) of the records to send along; a feed's own
-    customKey and customValue make at most one. line: of the feed.
+    lower case, or name@host. split: share count, 0 or more; None only where it was absent from a block of one
+    recipient, which takes all. fee: shares come off the top. custom: (type, text) of the records to send along; a
+    feed's own customKey and customValue make at most one. line: of the feed.
     """
 
     name: str
@@ -44,7 +46,7 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True)
 class RemoteItem:
-    """A ``remoteItem``: another feed (by its podcast:guid) and one of its items (by its guid). Nothing is fetched here."""
+    """A ``remoteItem``: another feed, by its podcast:guid, and one of its items, by its guid. Nothing is fetched."""
 
     feed_guid: str
     item_guid: str | None = None
@@ -57,8 +59,8 @@ class RemoteItem:
 class TimeSplit:
     """One ``valueTimeSplit``: other recipients for a while. Times are milliseconds of the episode.
 
-    Holds either recipients or one remote item. remote_percentage: 0 to 100, the part of what is left after fees that the
-    remote recipients share; the rest stays with the default recipients.
+    Holds either recipients or one remote item. remote_percentage: 0 to 100, the part of what is left after fees that
+    the remote recipients share; the rest stays with the default recipients.
     """
 
     start_ms: int
@@ -72,8 +74,10 @@ class TimeSplit:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """One ``value`` block. suggested_msat: millisatoshis a minute, or None. Blocks of another type than lightning have no
-    recipients here: their addresses are not ours to read.
+    """One ``value`` block.
+
+    suggested_msat: millisatoshis a minute, or None. Blocks of another type than lightning have no recipients here:
+    their addresses are not ours to read.
     """
 
     type: str
@@ -120,7 +124,7 @@ class Feed:
     items: tuple[Item, ...]
 
     def item(self, key: str) -> Item:
-        """Return the item with this guid, else the one with this title. Raises FeedError where there is none or several."""
+        """Return the item with this guid, else the one with this title. Raises FeedError unless it is exactly one."""
         for name in ("guid", "title"):
             found = [item for item in self.items if getattr(item, name) == key]
             if len(found) > 1:
@@ -188,15 +192,15 @@ def check_node_id(text: str) -> str:
 def read_feed(source: bytes | BinaryIO, *, limits: Limits | None = None) -> Feed:
     """Read the value blocks of an RSS feed.
 
-    source: the feed's bytes, or a stream of them (the caller closes it); the XML declaration names the encoding. Needs the
-    extra ``feed``. Document type declarations, entities and external references are refused, and so is whatever goes
-    beyond ``limits`` (``Limits()`` if None): memory stays bounded by what is kept of the feed.
-    Raises FeedError, with line and element, for a feed that cannot be read or a channel-level block that is malformed.
-    A malformed item-level block is kept as that item's ``error`` and raised by ``Feed.value_of``, so that one bad episode
-    does not stop the others from being paid.
+    source: the feed's bytes, or a stream of them (the caller closes it); the XML declaration names the encoding. Needs
+    the extra ``feed``. Document type declarations, entities and external references are refused, and so is whatever
+    goes beyond ``limits`` (``Limits()`` if None): memory stays bounded by what is kept of the feed. Raises FeedError,
+    with line and element, for a feed that cannot be read or a channel-level block that is malformed. A malformed
+    item-level block is kept as that item's ``error`` and raised by ``Feed.value_of``, so that one bad episode does not
+    stop the others from being paid.
     """
     try:
-        from keysend_fast.payer import _feed_xml  # defusedxml is an extra
+        from keysend_fast.payer import _feed_xml  # noqa: PLC0415 - defusedxml is an extra
     except ModuleNotFoundError as error:
         if error.name is None or not error.name.startswith("defusedxml"):
             raise
