@@ -394,13 +394,15 @@ cdef Py_ssize_t round64(Py_ssize_t n) noexcept:
     return (n + 63) & ~<Py_ssize_t>63
 
 
-cdef OnionBatch new_batch(type kind, Py_ssize_t n, uint32_t *first_row, object items, uint32_t hop_payloads_size, object out):
-    """Memory of a batch of n. Takes first_row over."""
+cdef OnionBatch new_batch(type kind, Py_ssize_t n, uint32_t **rows, object items, uint32_t hop_payloads_size, object out):
+    """Memory of a batch of n. Takes rows[0] (n + 1 first rows) over, whatever happens, and leaves NULL there."""
     cdef OnionBatch b = <OnionBatch>kind.__new__(kind)
+    cdef uint32_t *first_row = rows[0]
     cdef Py_ssize_t packets, hashes
     cdef uint8_t *p
     cdef Py_buffer view
     b.first_row = first_row
+    rows[0] = NULL
     b.n = n
     b.items = items
     b.hop_payloads_size = hop_payloads_size
@@ -505,6 +507,11 @@ cdef int run(OnionBatch b, ksf_build_batch *c, object implementation, object hop
         for i in range(b.n):
             b.statuses_at[i].code = KSF_OK
         run_blocks(<block_fn>api.build_block, c, b.n, block, api.build_scratch(c, block), workers)
+        for i in range(b.n):     # the core wiped a failed item's shared secrets; these two are ours
+            if b.statuses_at[i].code != KSF_OK:
+                api.wipe(b.session_at + 32 * i, 32)
+                if b.is_keysend:
+                    api.wipe(b.preimages_at + 32 * i, 32)
     except BaseException:
         memset(b.packets_at, 0, b.n * (b.hop_payloads_size + KSF_PACKET_OVERHEAD))
         memset(b.hashes_at, 0, 32 * b.n if b.is_keysend else 0)
@@ -557,8 +564,7 @@ def build_keysends(payments, *, block_height, threads=None, implementation=None,
                 given.append(i)
             i += 1
         first_row[n] = rows
-        b = new_batch(KeysendBatch, n, first_row, items, KSF_HOP_PAYLOADS_BYTES, out)
-        first_row = NULL
+        b = new_batch(KeysendBatch, n, &first_row, items, KSF_HOP_PAYLOADS_BYTES, out)
         b.block_height = height
         random_fill(b.secret.p, 64 * n)
         if given is not None:
@@ -634,8 +640,7 @@ def build_keysends_columns(routes, const uint32_t[::1] route_ids not None, *, bl
             first_row[n] = rows
         if bad >= 0:
             raise ValueError(f"item {bad}: route id or record offsets out of range")
-        b = new_batch(KeysendBatch, n, first_row, table, KSF_HOP_PAYLOADS_BYTES, out)
-        first_row = NULL
+        b = new_batch(KeysendBatch, n, &first_row, table, KSF_HOP_PAYLOADS_BYTES, out)
         b.route_ids = (route_ids, amounts_msat)
         b.block_height = height
         if preimages is None or session_keys is None:
@@ -667,6 +672,7 @@ def build_onions(requests, *, hop_payloads_size=KSF_HOP_PAYLOADS_BYTES, threads=
     cdef ksf_build_batch c
     cdef OnionBatch b
     cdef object plain = None
+    cdef list own = []
     if not isinstance(hop_payloads_size, int) or not 1 <= hop_payloads_size <= 65535:
         raise ValueError(f"hop_payloads_size is an int in 1 .. 65535, not {hop_payloads_size!r}")
     q = <ksf_onion_request *>malloc((n if n else 1) * sizeof(ksf_onion_request))
@@ -674,8 +680,10 @@ def build_onions(requests, *, hop_payloads_size=KSF_HOP_PAYLOADS_BYTES, threads=
     try:
         if q == NULL or first_row == NULL:
             raise MemoryError
-        for i in range(n):
+        for i in range(n):       # tuples of our own: what was counted here is what is copied below
             public_keys, payloads, session_key, associated_data = items[i]
+            public_keys, payloads = tuple(public_keys), tuple(payloads)
+            own.append((public_keys, payloads, session_key, associated_data))
             hops = len(public_keys)
             if hops != len(payloads):
                 raise ValueError(f"item {i}: {hops} public keys but {len(payloads)} payloads")
@@ -697,11 +705,10 @@ def build_onions(requests, *, hop_payloads_size=KSF_HOP_PAYLOADS_BYTES, threads=
         lens = <uint32_t *>malloc((rows + 1) * sizeof(uint32_t))
         if ids == NULL or lens == NULL:
             raise MemoryError
-        b = new_batch(OnionBatch, n, first_row, items, hop_payloads_size, None)
-        first_row = NULL
+        b = new_batch(OnionBatch, n, &first_row, own, hop_payloads_size, None)
         rows = 0
         for i in range(n):
-            public_keys, payloads, session_key, associated_data = items[i]
+            public_keys, payloads, session_key, associated_data = own[i]
             copy_exact(b.session_at + 32 * i, session_key, 32, "a session key")
             q[i].node_ids = ids + 33 * <size_t>rows
             q[i].payloads = arena_at(plain) + at
@@ -713,6 +720,8 @@ def build_onions(requests, *, hop_payloads_size=KSF_HOP_PAYLOADS_BYTES, threads=
             for h in range(len(public_keys)):
                 copy_exact(ids + 33 * <size_t>rows, public_keys[h], 33, "a public key")
                 lens[rows] = <uint32_t>len(payloads[h])
+                if at + lens[rows] > <size_t>payload_bytes:
+                    raise ValueError(f"item {i}, hop {h}: the payload grew while it was read")
                 copy_exact(arena_at(plain) + at, payloads[h], lens[rows], "a payload")
                 at += lens[rows]
                 rows += 1

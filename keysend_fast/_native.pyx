@@ -55,12 +55,21 @@ DEFAULT_IMPLEMENTATION = os.environ.get("KEYSEND_FAST_IMPL", "")
 cdef dict suites = {}        # spec -> address of a ksf_suite
 
 
+cdef bint may_mean_libsecp256k1(str spec):
+    """Whether the elliptic-curve slot is left open or asks for libsecp256k1, which is handed over only when it is needed."""
+    for token in spec.split(","):
+        slot, equals, name = token.rpartition("=")
+        if token and (not equals or slot == "ecmult"):
+            return name == "libsecp256k1"
+    return True
+
+
 cdef const ksf_suite *resolve(str spec) except NULL:
     cdef char error[256]
     cdef int fell_back = 0
     cdef bytes encoded = spec.encode()
     cdef const ksf_suite *suite = api.suite_resolve(encoded, error, sizeof(error), &fell_back)
-    if suite == NULL and "libsecp256k1" in spec:
+    if suite == NULL and may_mean_libsecp256k1(spec):
         from keysend_fast import _secp256k1
 
         _secp256k1.hand_over()           # raises with the cure where coincurve is missing or unusable

@@ -11,6 +11,7 @@ cdef class TableEntry:
     cdef uint64_t point[8]
     cdef uint8_t window
     cdef uint64_t uses
+    cdef uint64_t used_at       # clock of the batch that used it last
 
 cdef class HopTables:
     cdef readonly size_t max_bytes
@@ -20,6 +21,7 @@ cdef class HopTables:
     cdef object implementation
     cdef int window
     cdef uint64_t threshold
+    cdef uint64_t clock         # batches that were attached
     cdef uint64_t hits, misses, built, evicted
     cdef object __weakref__
     cdef list attach(self, const ksf_suite *suite, ksf_node_key *keys, size_t n)

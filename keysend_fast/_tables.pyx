@@ -9,7 +9,9 @@ from libc.string cimport memcpy, memset
 from keysend_fast._ksf cimport ksf_api, ksf_impl_row
 from keysend_fast._native cimport PUBLIC, SCRATCH, copy_exact, native_api, new_arena, suite_for
 
+import os
 import threading
+import weakref
 from collections import OrderedDict
 
 from keysend_fast.errors import NodeKeyError
@@ -43,6 +45,22 @@ cdef int load_keys(const ksf_suite *suite, ksf_node_key *keys, size_t n) except 
     return 0
 
 
+def uses_of(tuple wanted):
+    return (<TableEntry>wanted[0]).uses
+
+
+in_this_process = weakref.WeakSet()
+
+
+def _after_fork():
+    """A lock that another thread held at the fork would stay locked in the child, where that thread does not exist."""
+    for tables in list(in_this_process):
+        (<HopTables>tables).lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
 cdef class HopTables:
     """Precomputed tables of node keys: public data, bounded in bytes, least recently used out first.
 
@@ -66,6 +84,7 @@ cdef class HopTables:
         self.entries = OrderedDict()
         self.ledger = Ledger.__new__(Ledger)
         self.lock = threading.Lock()
+        in_this_process.add(self)
 
     cdef list attach(self, const ksf_suite *suite, ksf_node_key *keys, size_t n):
         """Fills keys from the cache, loads the others, builds the tables that are due. The result keeps them alive."""
@@ -80,6 +99,7 @@ cdef class HopTables:
         name = row.name
         window = self.window if row.window_min <= self.window <= row.window_max else row.window_default
         with self.lock:
+            self.clock += 1
             for i in range(n):
                 key = (name, PyBytes_FromStringAndSize(<char *>keys[i].id, 33))
                 found = self.entries.get(key)
@@ -89,6 +109,7 @@ cdef class HopTables:
                 entry = <TableEntry>found
                 self.entries.move_to_end(key)
                 held.append(entry)
+                entry.used_at = self.clock
                 entry.uses += keys[i].uses
                 memcpy(keys[i].point, entry.point, sizeof(entry.point))
                 keys[i].loaded = keys[i].valid = 1
@@ -114,19 +135,29 @@ cdef class HopTables:
                     self.ledger.held += POINT_ENTRY_BYTES
                     memcpy(entry.point, keys[i].point, sizeof(entry.point))
                     entry.uses = keys[i].uses
+                    entry.used_at = self.clock
                     self.entries[key] = entry
                     held.append(entry)
                     if window and entry.uses >= self.threshold:
                         wanted.append((entry, i))
             if wanted:
+                wanted.sort(key=uses_of, reverse=True)       # the hottest first, where the bound has no room for all
                 self.build(suite, wanted, keys, window)
         return held
 
     cdef bint make_room(self, size_t bytes_wanted):
-        """Evict least recently used entries until so many bytes more stay below the bound. False where they cannot."""
+        """Evict least recently used entries until so many bytes more stay below the bound. False where they cannot.
+
+        What the batch at hand uses stays: it is held until that batch ends, so that evicting it would free nothing, and a
+        batch with more keys than the bound has room for would leave an empty cache behind.
+        """
+        cdef TableEntry oldest
         if bytes_wanted > self.max_bytes:
             return False
         while self.ledger.held + bytes_wanted > self.max_bytes and self.entries:
+            oldest = <TableEntry>next(iter(self.entries.values()))
+            if oldest.used_at == self.clock:
+                return False
             self.entries.popitem(last=False)
             self.evicted += 1
         return self.ledger.held + bytes_wanted <= self.max_bytes
@@ -162,7 +193,7 @@ cdef class HopTables:
 
     def warm(self, node_ids, *, implementation=None):
         """Make tables now for these node ids (33 bytes each), as many as fit. Raises NodeKeyError for one that is no point."""
-        cdef list ids = list(node_ids)
+        cdef list ids = list(dict.fromkeys(map(bytes, node_ids)))
         cdef size_t n = len(ids), i
         cdef ksf_node_key *keys
         cdef const ksf_suite *suite = suite_for(self.implementation if implementation is None else implementation)
@@ -179,7 +210,7 @@ cdef class HopTables:
             load_keys(suite, keys, n)
             for i in range(n):
                 if not keys[i].valid:
-                    raise NodeKeyError(f"{bytes(ids[i]).hex()} is not a compressed point", index=i)
+                    raise NodeKeyError(f"{ids[i].hex()} is not a compressed point", index=i)
             self.attach(suite, keys, n)
         finally:
             free(keys)
