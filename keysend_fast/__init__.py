@@ -4,7 +4,15 @@
 """
 
 from keysend_fast.config import show_config
-from keysend_fast.errors import InputError, KeysendFastError, KeysendRefused, OnionError, PeelError, RouteError, TlvError
+from keysend_fast.errors import (
+    InputError,
+    KeysendFastError,
+    KeysendRefused,
+    OnionError,
+    PeelError,
+    RouteError,
+    TlvError,
+)
 from keysend_fast.keysend import (
     AcceptedKeysend,
     KeysendBatch,

@@ -252,7 +252,9 @@ def accept_keysend(
         raise KeysendRefused.expiry(cltv_expiry, expiry)
     if block_height is not None and (expiry if cltv_expiry is None else cltv_expiry) < height + min_final_cltv_delta:
         raise KeysendRefused.details(
-            f"expiry leaves less than {min_final_cltv_delta} blocks", amount if amount_msat is None else amount_msat, height
+            f"expiry leaves less than {min_final_cltv_delta} blocks",
+            amount if amount_msat is None else amount_msat,
+            height,
         )
     if _PAYMENT_DATA in records:
         total = _truncated(records[_PAYMENT_DATA][32:], 8, _PAYMENT_DATA)

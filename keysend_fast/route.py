@@ -151,9 +151,7 @@ def from_cln_getroutes(
         if i == 0 and own_id is not None:
             first_amount = h.get("amount_in_msat", h.get("amount_msat", amount))
             first_delay = h.get("cltv_in", h.get("delay", delay))
-            hops.append(
-                Hop(own_id, None, _integer(first_amount, 0, "amount_msat"), _integer(first_delay, 0, "delay"))
-            )
+            hops.append(Hop(own_id, None, _integer(first_amount, 0, "amount_msat"), _integer(first_delay, 0, "delay")))
         hops.append(
             Hop(
                 _node_id(_field(h, i, "node_id_out", "next_node_id"), i),
@@ -183,4 +181,3 @@ def from_lnd(obj: Json, block_height: int) -> Route:
         amount = _integer(_field(h, i, "amt_to_forward_msat"), i, "amt_to_forward_msat")
         expiry = _integer(_field(h, i, "expiry"), i, "expiry")
     return Route(out)
-

@@ -120,7 +120,7 @@ def accept(
     this order: the stream, its mandatory types, amount, expiry, final expiry delta, total, preimage. Types 10 and 12
     are unknown here, so a payload of a blinded path is refused.
     """
-    known: dict[int, tlv.Decoder] = {type_: bytes for type_ in known_records or ()}
+    known: dict[int, tlv.Decoder] = dict.fromkeys(known_records or (), bytes)
     known |= {
         AMT_TO_FORWARD: tlv.decode_tu64,
         OUTGOING_CLTV_VALUE: tlv.decode_tu32,

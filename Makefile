@@ -1,0 +1,111 @@
+# Every command sets itself up: a virtual environment in .venv and a build in place, made once and renewed when what they
+# come from changes. Needs Python >= 3.11, a C compiler and make; `make ct` and `make fuzz` also clang and valgrind.
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+BUILT := build/.built
+SOURCES := setup.py $(shell find csrc -name '*.[ch]' ! -name '_kernels.c') csrc/build_kernels.py $(wildcard keysend_fast/*.pyx keysend_fast/*.pxd keysend_fast/*.h)
+C_FILES := $(shell git ls-files 'csrc/*.[ch]' 'keysend_fast/*.h' 'tests/c/*.[ch]' 2>/dev/null)
+BENCH ?= onions
+INSTALL := $(PY) -m pip install -q --disable-pip-version-check
+PYTEST ?= $(PY) -m pytest
+
+.PHONY: help demo test bench bench-save bench-peers interop long lint lint-python lint-c lint-project ct asan fuzz wheel docs clean
+help: ## this list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 22
+
+# ---------------------------------------------------------------- set-up
+
+$(PY):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is not Python >= 3.11: make PYTHON=..." >&2; exit 1; }
+	@command -v cc gcc clang >/dev/null || { echo "no C compiler: install gcc or clang" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# The package itself, in place, with what the commands need. Compiles everything.
+$(VENV)/.base: pyproject.toml | $(PY)
+	$(PYTHON) tools/requirements.py build | xargs $(INSTALL)
+	$(INSTALL) --no-build-isolation -e '.[cli]'
+	@mkdir -p build && touch $(BUILT) $@
+
+# What one kind of work needs on top: the extra of that name and those it goes with.
+$(VENV)/.test: EXTRAS = test cli feed graph arrow nats metrics
+$(VENV)/.lint: EXTRAS = lint test cli feed graph
+$(VENV)/.bench: EXTRAS = bench test graph
+$(VENV)/.docs: EXTRAS = docs
+$(VENV)/.test $(VENV)/.lint $(VENV)/.bench $(VENV)/.docs: $(VENV)/.base
+	$(PYTHON) tools/requirements.py $(EXTRAS) | xargs $(INSTALL)
+	@touch $@
+
+# In a make of its own, because .base may have built just now.
+REBUILD = @$(MAKE) --no-print-directory $(BUILT)
+$(BUILT): $(SOURCES)
+	$(PY) setup.py -q build_ext --inplace
+	@mkdir -p build && touch $@
+
+# ---------------------------------------------------------------- use
+
+demo: $(VENV)/.base ## real routes become onions, each layer peeled, each recipient claims
+	$(REBUILD)
+	$(PY) -m keysend_fast demo $(DEMO)
+
+test: $(VENV)/.test ## the test suite
+	$(REBUILD)
+	$(PYTEST) -m "not interop and not long and not build" $(TEST)
+
+long: $(VENV)/.test ## the long forms of tests that have short ones
+	$(REBUILD)
+	$(PYTEST) -m long $(TEST)
+
+interop: $(VENV)/.test ## against other implementations; needs cargo and go
+	$(REBUILD)
+	$(PYTEST) -m interop tests/interop $(TEST)
+
+bench: $(VENV)/.bench ## benchmarks, compared with this CPU's baseline: make bench BENCH=onions
+	$(REBUILD)
+	$(PY) -m benchmarks $(BENCH)
+
+bench-save: $(VENV)/.bench ## the same, kept as this CPU's baseline
+	$(REBUILD)
+	$(PY) -m benchmarks $(BENCH) --save
+
+bench-peers: $(VENV)/.bench ## side by side with other implementations; needs cargo and go
+	$(REBUILD)
+	$(PY) -m benchmarks.peers $(PEERS)
+
+# ---------------------------------------------------------------- checks
+
+lint: lint-python lint-c lint-project ## style, types, citations, exported symbols
+
+lint-python: $(VENV)/.lint
+	$(PY) -m ruff check
+	$(PY) -m ruff format --check
+	$(PY) -m mypy
+
+lint-c: $(VENV)/.lint
+	$(VENV)/bin/clang-format --dry-run -Werror $(C_FILES)
+
+lint-project: $(VENV)/.lint
+	$(REBUILD)
+	$(PY) tools/make_pxd.py --check
+	$(PY) tools/selftest_answers.py --check
+	@if [ -e tools/check_magic.py ]; then set -x; $(PY) tools/check_magic.py; else echo "tools/check_magic.py is missing: magic constants are not checked"; fi
+
+ct: $(VENV)/.base ## constant time: valgrind and MemorySanitizer watch the kernels
+	bash tests/c/ct.sh $(CT)
+
+asan: $(VENV)/.test ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	bash tools/asan.sh $(TEST)
+
+fuzz: $(VENV)/.base ## libFuzzer on everything that reads foreign bytes
+	bash tests/c/fuzz.sh $(FUZZ)
+
+wheel: $(VENV)/.base ## sdist and wheel, and the wheel tried in an empty environment without a compiler
+	bash tools/wheel_smoke.sh
+
+docs: $(VENV)/.docs ## the documentation as a site in build/site
+	$(PY) -m mkdocs build --strict
+
+clean: ## remove what was made, the environment too
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -f keysend_fast/*.so keysend_fast/*.c csrc/_kernels.c
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
