@@ -20,8 +20,7 @@ static uint32_t ksf_cpu_detect(void) {
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
     if (ssse3 && sse41 && (b >> 29 & 1)) found |= KSF_CPU_SHANI;
     if (ymm && (b >> 5 & 1) && (b >> 8 & 1)) found |= KSF_CPU_AVX2;
-    if ((found & KSF_CPU_AVX2) && zmm && (b >> 16 & 1) && (b >> 17 & 1) && (b >> 30 & 1) && (b >> 31 & 1))
-        found |= KSF_CPU_AVX512;
+    if ((found & KSF_CPU_AVX2) && zmm && (b >> 16 & 1) && (b >> 17 & 1) && (b >> 30 & 1) && (b >> 31 & 1)) found |= KSF_CPU_AVX512;
     if ((found & KSF_CPU_AVX512) && (b >> 21 & 1) && (c >> 1 & 1) && (c >> 6 & 1)) found |= KSF_CPU_AVX512IFMA;
     return found;
 }

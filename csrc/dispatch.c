@@ -224,7 +224,9 @@ size_t ksf_impl_list(ksf_impl_row *rows, size_t max) {
 int ksf_suite_impl(const ksf_suite *suite, const char *slot, ksf_impl_row *row) {
     for (int s = 0; s < SLOTS; s++) {
         if (strcmp(slot, SLOT_NAME[s]) != 0) continue;
-        const ksf_impl_info *info = s == SLOT_ECMULT ? &suite->ecmult->info : s == SLOT_SHA256 ? &suite->sha256->info : &suite->chacha20->info;
+        const ksf_impl_info *info = s == SLOT_ECMULT   ? &suite->ecmult->info
+                                    : s == SLOT_SHA256 ? &suite->sha256->info
+                                                       : &suite->chacha20->info;
         for (size_t i = 0; i < SLOT_COUNT[s]; i++) {
             if (info_of(s, i) != info) continue;
             pthread_mutex_lock(&dispatch.lock);

@@ -17,8 +17,7 @@
 #define KSF_OPTIMIZE_BEGIN
 #define KSF_OPTIMIZE_END
 #elif defined(__GNUC__)
-#define KSF_TARGET_BEGIN_(t) \
-    _Pragma("GCC push_options") _Pragma("GCC optimize(\"O3,unroll-loops\")") KSF_DO_PRAGMA_(GCC target(t))
+#define KSF_TARGET_BEGIN_(t) _Pragma("GCC push_options") _Pragma("GCC optimize(\"O3,unroll-loops\")") KSF_DO_PRAGMA_(GCC target(t))
 #define KSF_TARGET_END _Pragma("GCC pop_options")
 /* For portable files: -O3 whatever the user's flags are (gcc 12 at -O2 does not unroll the field code). */
 #define KSF_OPTIMIZE_BEGIN _Pragma("GCC push_options") _Pragma("GCC optimize(\"O3,unroll-loops\")")
@@ -30,7 +29,6 @@
 #define KSF_TARGET_BEGIN_SHANI KSF_TARGET_BEGIN_("sha,sse4.1,ssse3")
 #define KSF_TARGET_BEGIN_AVX2 KSF_TARGET_BEGIN_("avx2,bmi2")
 #define KSF_TARGET_BEGIN_AVX512 KSF_TARGET_BEGIN_("avx512f,avx512bw,avx512dq,avx512vl,avx2,bmi2")
-#define KSF_TARGET_BEGIN_AVX512IFMA \
-    KSF_TARGET_BEGIN_("avx512f,avx512bw,avx512dq,avx512vl,avx512ifma,avx512vbmi,avx512vbmi2,avx2,bmi2")
+#define KSF_TARGET_BEGIN_AVX512IFMA KSF_TARGET_BEGIN_("avx512f,avx512bw,avx512dq,avx512vl,avx512ifma,avx512vbmi,avx512vbmi2,avx2,bmi2")
 
 #endif

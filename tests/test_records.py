@@ -135,9 +135,7 @@ def test_strict_writing(fields: dict[str, object]) -> None:
 
 
 @given(guid=texts, name=texts, message=texts, ts=st.integers(0, 10**9), amount=st.integers(0, 10**15), extra=texts)
-def test_round_trip(
-    guid: str, name: str, message: str, ts: int, amount: int, extra: str
-) -> None:
+def test_round_trip(guid: str, name: str, message: str, ts: int, amount: int, extra: str) -> None:
     metadata = PodcastMetadata(guid=guid, name=name, message=message, ts=ts, value_msat=amount, extra={"x": extra})
     assert PodcastMetadata.from_json(metadata.to_json()) == metadata
 

@@ -20,22 +20,22 @@
 
 /* Codes of ksf_status. hop, offset and type mean what the comment says, else 0. */
 #define KSF_OK 0
-#define KSF_ERR_NO_HOPS 1           /* a route without hops, or with more than KSF_MAX_HOPS */
-#define KSF_ERR_SESSION_KEY 2       /* hop: where the (blinded) scalar is 0, or the session key not below the order */
-#define KSF_ERR_NODE_KEY 3          /* hop: its node id is not a compressed point */
-#define KSF_ERR_PAYLOAD_SIZE 4      /* hop: payload of 0 or 1 byte, reserved by BOLT 4 */
-#define KSF_ERR_ONION_SIZE 5        /* frames exceed hop_payloads; offset: by how many bytes */
-#define KSF_ERR_TLV 6               /* offset, type: where a record stream breaks BOLT 1, or a reserved type */
-#define KSF_ERR_AMOUNT 7            /* hop: amount above 2^63 - 1, or another amount without the hop's policy */
-#define KSF_ERR_CLTV 8              /* hop: block height + 1 + delta does not fit 32 bits */
-#define KSF_ERR_VERSION 9           /* packet version is not 0 */
-#define KSF_ERR_EPHEMERAL_KEY 10    /* packet's public key is not a point */
-#define KSF_ERR_HMAC 11             /* packet's HMAC does not match */
-#define KSF_ERR_FRAME 12            /* offset: the decrypted frame's length is reserved, not minimal or runs out */
-#define KSF_ERR_SCALAR 13           /* scalar is 0 or not below the group order */
-#define KSF_ERR_POINT 14            /* public key is not a compressed point */
-#define KSF_ERR_NO_CHANNEL 15       /* hop: a hop behind the first has no short_channel_id */
-#define KSF_CANCELLED 16            /* never reached: the batch was interrupted */
+#define KSF_ERR_NO_HOPS 1        /* a route without hops, or with more than KSF_MAX_HOPS */
+#define KSF_ERR_SESSION_KEY 2    /* hop: where the (blinded) scalar is 0, or the session key not below the order */
+#define KSF_ERR_NODE_KEY 3       /* hop: its node id is not a compressed point */
+#define KSF_ERR_PAYLOAD_SIZE 4   /* hop: payload of 0 or 1 byte, reserved by BOLT 4 */
+#define KSF_ERR_ONION_SIZE 5     /* frames exceed hop_payloads; offset: by how many bytes */
+#define KSF_ERR_TLV 6            /* offset, type: where a record stream breaks BOLT 1, or a reserved type */
+#define KSF_ERR_AMOUNT 7         /* hop: amount above 2^63 - 1, or another amount without the hop's policy */
+#define KSF_ERR_CLTV 8           /* hop: block height + 1 + delta does not fit 32 bits */
+#define KSF_ERR_VERSION 9        /* packet version is not 0 */
+#define KSF_ERR_EPHEMERAL_KEY 10 /* packet's public key is not a point */
+#define KSF_ERR_HMAC 11          /* packet's HMAC does not match */
+#define KSF_ERR_FRAME 12         /* offset: the decrypted frame's length is reserved, not minimal or runs out */
+#define KSF_ERR_SCALAR 13        /* scalar is 0 or not below the group order */
+#define KSF_ERR_POINT 14         /* public key is not a compressed point */
+#define KSF_ERR_NO_CHANNEL 15    /* hop: a hop behind the first has no short_channel_id */
+#define KSF_CANCELLED 16         /* never reached: the batch was interrupted */
 
 typedef struct ksf_status {
     uint16_t code;
@@ -197,7 +197,8 @@ typedef struct ksf_api {
     void (*keys_load)(const ksf_suite *suite, ksf_node_key *keys, size_t n, void *scratch);
     size_t (*table_bytes)(const ksf_suite *suite, unsigned window);
     size_t (*table_scratch)(const ksf_suite *suite, unsigned window);
-    void (*table_build)(const ksf_suite *suite, void *const *tables, const ksf_node_key *const *keys, size_t n, unsigned window, void *scratch);
+    void (*table_build)(const ksf_suite *suite, void *const *tables, const ksf_node_key *const *keys, size_t n, unsigned window,
+                        void *scratch);
 
     /* -- onions --------------------------------------------------------------------------------------------------- */
     /* Scratch of build_block for blocks of at most `block` onions of the batch. */
@@ -214,17 +215,20 @@ typedef struct ksf_api {
     /* -- primitives ----------------------------------------------------------------------------------------------- */
     size_t (*point_scratch)(const ksf_suite *suite);
     /* out[33*i..] = scalars_i * public_keys_i (33 bytes each), i < n. statuses all written. scratch: point_scratch(). */
-    void (*point_mul_many)(const ksf_suite *suite, uint8_t *out, const uint8_t *scalars, const uint8_t *public_keys, ksf_status *statuses, size_t n, void *scratch);
+    void (*point_mul_many)(const ksf_suite *suite, uint8_t *out, const uint8_t *scalars, const uint8_t *public_keys, ksf_status *statuses,
+                           size_t n, void *scratch);
     /* the same with the base point */
     void (*base_mul_many)(const ksf_suite *suite, uint8_t *out, const uint8_t *scalars, ksf_status *statuses, size_t n, void *scratch);
     /* out[32*i..] = SHA256(compressed(scalars_i * public_keys_i)) */
-    void (*ecdh_many)(const ksf_suite *suite, uint8_t *out, const uint8_t *scalars, const uint8_t *public_keys, ksf_status *statuses, size_t n, void *scratch);
+    void (*ecdh_many)(const ksf_suite *suite, uint8_t *out, const uint8_t *scalars, const uint8_t *public_keys, ksf_status *statuses,
+                      size_t n, void *scratch);
     /* out[len*i..] = ChaCha20 key stream (zero nonce, block 0 on) of keys[32*i..] */
     void (*chacha20_stream_many)(const ksf_suite *suite, uint8_t *out, const uint8_t *keys, size_t len, size_t n);
     /* out[0..len) = one long stream of one key */
     void (*chacha20_stream)(const ksf_suite *suite, uint8_t *out, size_t len, const uint8_t *key);
     void (*sha256_many)(const ksf_suite *suite, uint8_t *out, const uint8_t *const *messages, const size_t *lengths, size_t n);
-    void (*hmac_sha256_many)(const ksf_suite *suite, uint8_t *out, const uint8_t *const *keys, const size_t *key_lengths, const uint8_t *const *messages, const size_t *lengths, size_t n);
+    void (*hmac_sha256_many)(const ksf_suite *suite, uint8_t *out, const uint8_t *const *keys, const size_t *key_lengths,
+                             const uint8_t *const *messages, const size_t *lengths, size_t n);
     /* Scans a TLV stream strictly (BOLT 1): records[0..max), *n of them. 0, or -1 with code, offset and type in status
      * (more than max records is not an error: *n says how many there are). */
     int (*tlv_scan)(const uint8_t *stream, size_t len, ksf_tlv_record *records, size_t max, size_t *n, ksf_status *status);

@@ -51,10 +51,10 @@ typedef struct ksf_peel_block {
 
 struct ksf_ecmult_impl {
     ksf_impl_info info;
-    uint16_t lanes;                                     /* scalar multiplications that move together */
-    uint16_t block;                                     /* onions a block that run best (measured) */
-    uint16_t peel_block;                                /* packets a block that run best (measured) */
-    uint8_t window_min, window_default, window_max;     /* of tables; 0, 0, 0: keeps none */
+    uint16_t lanes;                                 /* scalar multiplications that move together */
+    uint16_t block;                                 /* onions a block that run best (measured) */
+    uint16_t peel_block;                            /* packets a block that run best (measured) */
+    uint8_t window_min, window_default, window_max; /* of tables; 0, 0, 0: keeps none */
     /* Makes what all calls share (base point's table, a library's context). Called once, under the dispatch lock, before
      * anything else. Returns 0, or -1: this implementation cannot run here. */
     int (*init)(void);
