@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from hashlib import sha256
 
 from coincurve import PrivateKey, PublicKey
-from coincurve._libsecp256k1 import ffi, lib  # type: ignore[import-not-found]
+from coincurve._libsecp256k1 import ffi, lib
 from coincurve.context import GLOBAL_CONTEXT
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20

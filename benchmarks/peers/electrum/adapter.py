@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from electrum import lnonion  # type: ignore[import-not-found]
-from electrum.version import ELECTRUM_VERSION  # type: ignore[import-not-found]
+from electrum import lnonion
+from electrum.version import ELECTRUM_VERSION
 
 from ..adapter import Job, NotApplicableError, Peer, serve
 from ..wire import bigsize

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Any
 
-from pyln.proto.onion import RoutingOnion, SphinxHop, SphinxPath  # type: ignore[import-not-found]
-from pyln.proto.primitives import Secret  # type: ignore[import-not-found]
-from pyln.proto.wire import PrivateKey, PublicKey  # type: ignore[import-not-found]
+from pyln.proto.onion import RoutingOnion, SphinxHop, SphinxPath
+from pyln.proto.primitives import Secret
+from pyln.proto.wire import PrivateKey, PublicKey
 
 from ..adapter import Job, Peer, serve
 from ..wire import bigsize

@@ -1,0 +1,1 @@
+"""Other implementations as oracles, through the adapters of benchmarks/peers."""
