@@ -18,7 +18,7 @@ SAVED = ROOT / "docs" / "images" / "peers.json"
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = parser.add_subparsers(dest="command")
     measured = commands.add_parser("run", help="build the peers, compare their bytes, measure, save, print the table")
     measured.add_argument("--out", type=Path, default=BUILD / "run.json", help="where the JSON goes")
     measured.add_argument("--rounds", type=int, default=5, help="interleaved rounds (5)")
@@ -30,7 +30,7 @@ def _arguments() -> argparse.Namespace:
     )
     rendered = commands.add_parser("render", help="charts and table of a saved run into README.md and docs/")
     rendered.add_argument("run", type=Path, nargs="?", default=SAVED, help=f"a saved run ({SAVED.relative_to(ROOT)})")
-    return parser.parse_args()
+    return parser.parse_args(sys.argv[1:] or ["run"])
 
 
 def _measure(options: argparse.Namespace) -> int:
