@@ -28,11 +28,10 @@ $(VENV)/.base: pyproject.toml | $(PY)
 	@mkdir -p build && touch $(BUILT) $@
 
 # What one kind of work needs on top: the extra of that name and those it goes with.
-$(VENV)/.test: EXTRAS = test cli feed graph arrow nats metrics
-$(VENV)/.lint: EXTRAS = lint test cli feed graph
+$(VENV)/.dev: EXTRAS = test lint cli feed graph arrow nats metrics
 $(VENV)/.bench: EXTRAS = bench test graph
 $(VENV)/.docs: EXTRAS = docs
-$(VENV)/.test $(VENV)/.lint $(VENV)/.bench $(VENV)/.docs: $(VENV)/.base
+$(VENV)/.dev $(VENV)/.bench $(VENV)/.docs: $(VENV)/.base
 	$(PYTHON) tools/requirements.py $(EXTRAS) | xargs $(INSTALL)
 	@touch $@
 
@@ -48,15 +47,15 @@ demo: $(VENV)/.base ## real routes become onions, each layer peeled, each recipi
 	$(REBUILD)
 	$(PY) -m keysend_fast demo $(DEMO)
 
-test: $(VENV)/.test ## the test suite
+test: $(VENV)/.dev ## the test suite
 	$(REBUILD)
 	$(PYTEST) -m "not interop and not long and not build" $(TEST)
 
-long: $(VENV)/.test ## the long forms of tests that have short ones
+long: $(VENV)/.dev ## the long forms of tests that have short ones
 	$(REBUILD)
 	$(PYTEST) -m long $(TEST)
 
-interop: $(VENV)/.test ## against other implementations; needs cargo and go
+interop: $(VENV)/.dev ## against other implementations; needs cargo and go
 	$(REBUILD)
 	$(PYTEST) -m interop tests/interop $(TEST)
 
@@ -76,15 +75,15 @@ bench-peers: $(VENV)/.bench ## side by side with other implementations; needs ca
 
 lint: lint-python lint-c lint-project ## style, types, citations, exported symbols
 
-lint-python: $(VENV)/.lint
+lint-python: $(VENV)/.dev
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
 	$(PY) -m mypy
 
-lint-c: $(VENV)/.lint
+lint-c: $(VENV)/.dev
 	$(VENV)/bin/clang-format --dry-run -Werror $(C_FILES)
 
-lint-project: $(VENV)/.lint
+lint-project: $(VENV)/.dev
 	$(REBUILD)
 	$(PY) tools/make_pxd.py --check
 	$(PY) tools/selftest_answers.py --check
@@ -93,7 +92,7 @@ lint-project: $(VENV)/.lint
 ct: $(VENV)/.base ## constant time: valgrind and MemorySanitizer watch the kernels
 	bash tests/c/ct.sh $(CT)
 
-asan: $(VENV)/.test ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer
+asan: $(VENV)/.dev ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	bash tools/asan.sh $(TEST)
 
 fuzz: $(VENV)/.base ## libFuzzer on everything that reads foreign bytes

@@ -262,8 +262,8 @@ def accept_keysend(
             raise KeysendRefused.details(
                 "a keysend of several parts is not accepted", amount if amount_msat is None else amount_msat, height
             )
-    custom = {t: v for t, v in records.items() if t >= CUSTOM_TYPE_MIN and t != KEYSEND_PREIMAGE_TYPE}
-    return AcceptedKeysend(preimage, amount, expiry, custom)
+    custom_records = {t: v for t, v in records.items() if t >= CUSTOM_TYPE_MIN and t != KEYSEND_PREIMAGE_TYPE}
+    return AcceptedKeysend(preimage, amount, expiry, custom_records)
 
 
 def _offset_of(payload: bytes, type_: int) -> int:
