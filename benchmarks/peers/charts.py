@@ -9,17 +9,21 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from .measure import HOP_COUNTS
 from .report import Run, minimum
 
 INK = "#808890"  # contrast of about 3.6 on white and 5 on GitHub's dark page
 GRID = "#80889055"
-OURS, OURS_SECOND, PEER = "#e8590c", "#f59f00", "#4c8dd6"
+OURS, PEER = "#e8590c", "#4c8dd6"
 LINES = {
     "ours-batch": (OURS, "-", "o"),
-    "ours-libsecp256k1": (OURS_SECOND, "-", "o"),
+    "ours-warm": ("#c2255c", "-", "o"),
+    "ours-keysend": ("#f59f00", "--", "o"),
+    "ours-single": ("#f59f00", ":", "o"),
+    "ours-libsecp256k1": ("#a0643c", "-", "o"),
     "ldk": ("#4c8dd6", "-", "s"),
     "lnd": ("#20a39e", "-", "^"),
     "coincurve-var": ("#9775d8", "--", "v"),
@@ -27,6 +31,7 @@ LINES = {
     "electrum-raw": ("#d6578c", "-", "D"),
     "pyln": ("#8d8d5a", "-", "x"),
 }
+HOP_LINES = ("ours-batch", "ours-libsecp256k1", "ldk", "lnd", "coincurve-var", "coincurve-ct", "electrum-raw", "pyln")
 WIDTH = 8.8  # inches; at 100 dpi about a README's column
 
 
@@ -35,7 +40,7 @@ def _thousands(value: float, _position: object) -> str:
 
 
 def _figure(height: float, title: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    figure = Figure(figsize=(WIDTH, height), layout=ConstrainedLayoutEngine(h_pad=0.14, w_pad=0.06))
     axes = figure.add_subplot()
     axes.set_title(title, loc="left", fontsize=13, color=INK, pad=12)
     axes.patch.set_alpha(0)
@@ -76,8 +81,10 @@ def _log_axes(axes: Axes, x_label: str, y_label: str) -> None:
     axes.set_yscale("log")
     axes.set_xlabel(x_label, color=INK, fontsize=11)
     axes.set_ylabel(y_label, color=INK, fontsize=11)
+    axes.yaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(FuncFormatter(_thousands))
     axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.tick_params(axis="both", which="minor", length=0)
     axes.grid(axis="y", color=GRID, which="major")
     axes.set_axisbelow(True)
 
@@ -92,7 +99,7 @@ def by_hops(run: Run, folder: Path) -> None:
     """Time per onion against the number of hops, logarithmic."""
     figure, axes = _figure(4.6, "Time to build one onion, one thread")
     for peer in _peers(run):
-        if peer["key"] not in LINES:
+        if peer["key"] not in HOP_LINES:
             continue
         points = [(n, ns / 1000) for n in HOP_COUNTS if (ns := minimum(run, peer["key"], "build", f"hops-{n}"))]
         if points:
@@ -119,8 +126,10 @@ def by_batch(run: Run, folder: Path) -> None:
             if (ns := minimum(run, peer["key"], "build", "hops-4", batch=size)) is not None
         ]
         if points:
-            colour = {"ours-batch": OURS, "ours-warm": "#c92a2a"}.get(peer["key"], OURS_SECOND)
-            axes.plot(*zip(*points, strict=True), "-o", color=colour, markersize=4.5, label=peer["label"])
+            colour, style, marker = LINES[peer["key"]]
+            axes.plot(
+                *zip(*points, strict=True), style, color=colour, marker=marker, markersize=4.5, label=peer["label"]
+            )
     for key in ("ldk", "coincurve-var"):
         ns = minimum(run, key, "build", "hops-4")
         label = next((peer["label"] for peer in _peers(run) if peer["key"] == key), "")
@@ -144,7 +153,7 @@ def by_threads(run: Run, folder: Path) -> None:
             continue
         points = _thread_points(run, peer["key"], threads)
         if len(points) > 1:
-            colour, style, marker = LINES.get(peer["key"], ("#c92a2a", "-", "o"))
+            colour, style, marker = LINES[peer["key"]]
             axes.plot(*zip(*points, strict=True), style, color=colour, marker=marker, markersize=5, label=peer["label"])
     axes.set_xlabel("threads", color=INK, fontsize=11)
     axes.set_ylabel("onions a second", color=INK, fontsize=11)
