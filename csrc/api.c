@@ -126,6 +126,7 @@ static const ksf_api THE_API = {
     .suite_impl = ksf_suite_impl,
     .libsecp256k1_set = ksf_libsecp256k1_set,
     .keys_collect = ksf_keys_collect,
+    .build_order = ksf_build_order,
     .keys_load_scratch = api_keys_load_scratch,
     .keys_load = api_keys_load,
     .table_bytes = api_table_bytes,

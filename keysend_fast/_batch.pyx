@@ -464,6 +464,7 @@ cdef int run(OnionBatch b, ksf_build_batch *c, object implementation, object hop
     cdef const ksf_suite *suite = suite_for(implementation)
     cdef ksf_impl_row row
     cdef ksf_node_key *keys = NULL
+    cdef uint32_t *order = NULL
     cdef size_t rows = b.first_row[b.n], n_keys, block, per_thread
     cdef int workers = thread_count(threads, b.n, THREADS_WORTH)
     cdef HopTables tables
@@ -496,6 +497,11 @@ cdef int run(OnionBatch b, ksf_build_batch *c, object implementation, object hop
             held = tables.attach(suite, keys, n_keys)
         else:
             load_keys(suite, keys, n_keys)
+        order = <uint32_t *>malloc(2 * b.n * sizeof(uint32_t))
+        if order == NULL:
+            raise MemoryError
+        if api.build_order(c, order, order + b.n):
+            c.order = order
         api.suite_impl(suite, b"ecmult", &row)
         block = row.block
         if workers > 1:
@@ -521,6 +527,7 @@ cdef int run(OnionBatch b, ksf_build_batch *c, object implementation, object hop
         raise
     finally:
         free(c.row_key)
+        free(order)
         free(keys)
     return 0
 

@@ -89,6 +89,7 @@ cdef extern from "ksf.h" nogil:
         ksf_node_key *keys
         uint32_t *row_key
         const uint32_t *first_row
+        const uint32_t *order
         const uint8_t *session_keys
         const uint8_t *preimages
         uint8_t *payment_hashes
@@ -151,6 +152,7 @@ cdef extern from "ksf.h" nogil:
         int (*suite_impl)(const ksf_suite *suite, const char *slot, ksf_impl_row *row) noexcept nogil
         int (*libsecp256k1_set)(const ksf_libsecp256k1 *functions) noexcept nogil
         size_t (*keys_collect)(ksf_build_batch *batch, size_t cap, uint32_t *buckets, size_t n_buckets) noexcept nogil
+        int (*build_order)(const ksf_build_batch *batch, uint32_t *order, uint32_t *scratch) noexcept nogil
         size_t (*keys_load_scratch)(const ksf_suite *suite) noexcept nogil
         void (*keys_load)(const ksf_suite *suite, ksf_node_key *keys, size_t n, void *scratch) noexcept nogil
         size_t (*table_bytes)(const ksf_suite *suite, unsigned window) noexcept nogil

@@ -20,6 +20,9 @@ cdef const ksf_api *api = native_api()
 
 cdef enum:
     BUILD_AFTER = 8          # uses seen after which a table pays (measured crossover, docs/batched-ecdh.md)
+    COLD_WINDOW = 5          # where a group of lanes has several keys, selecting costs more than adding: small sub-tables win
+    HOT_SHARE = 16           # a key with 1/16 of a batch's hops fills whole groups of lanes: it gets the larger window
+    HOT_HOPS = 256           # below so many hops a share says nothing
     POINT_ENTRY_BYTES = 256  # what an entry without a table is counted as
     BUILD_AT_ONCE = 64       # tables a call of table_build
 
@@ -30,12 +33,21 @@ cdef class Ledger:
 
 
 @cython.final
-cdef class TableEntry:
-    """A node key that has been seen: its point, and its table once it has one. Batches hold references while they run."""
+cdef class Table:
+    """One key's table. Running batches hold references, so that neither eviction nor replacement frees it under them."""
 
     def __dealloc__(self):
         if self.ledger is not None:
-            self.ledger.held -= POINT_ENTRY_BYTES + (self.memory.size if self.memory is not None else 0)
+            self.ledger.held -= self.memory.size
+
+
+@cython.final
+cdef class TableEntry:
+    """A node key that has been seen: its point, and its table once it has one."""
+
+    def __dealloc__(self):
+        if self.ledger is not None:
+            self.ledger.held -= POINT_ENTRY_BYTES
 
 
 cdef int load_keys(const ksf_suite *suite, ksf_node_key *keys, size_t n) except -1:
@@ -46,7 +58,7 @@ cdef int load_keys(const ksf_suite *suite, ksf_node_key *keys, size_t n) except 
 
 
 def uses_of(tuple wanted):
-    return (<TableEntry>wanted[0]).uses
+    return (<TableEntry>wanted[1]).uses
 
 
 in_this_process = weakref.WeakSet()
@@ -64,10 +76,11 @@ os.register_at_fork(after_in_child=_after_fork)
 cdef class HopTables:
     """Precomputed tables of node keys: public data, bounded in bytes, least recently used out first.
 
-    max_bytes: upper bound of everything that it holds, tables of running batches included. window: table window in bits, or
-    None for the implementation's default (larger is faster and larger: 5 to 8, 52 to 256 KiB a key). build_after: uses after
-    which a key gets a table. implementation: of the tables made by :meth:`warm`. Share one object between batches, threads
-    and routes; a fork copies it. Raises ValueError.
+    max_bytes: upper bound of everything that it holds, tables of running batches included. window: table window in bits (5 to
+    8, 52 to 256 KiB a key), or None: the implementation's default for keys that fill whole groups of lanes, 5 for the others,
+    since selecting from several tables at once costs more than adding. build_after: uses after which a key gets a table.
+    implementation: of the tables made by :meth:`warm`. Share one object between batches, threads and routes; a fork copies
+    it. Raises ValueError.
     """
 
     def __init__(self, max_bytes=64 << 20, *, window=None, build_after=BUILD_AFTER, implementation=None):
@@ -95,9 +108,11 @@ cdef class HopTables:
         cdef ksf_impl_row row
         cdef int window
         cdef bytes name
+        cdef uint64_t hops = 0
         api.suite_impl(suite, b"ecmult", &row)
         name = row.name
-        window = self.window if row.window_min <= self.window <= row.window_max else row.window_default
+        for i in range(n):
+            hops += keys[i].uses
         with self.lock:
             self.clock += 1
             for i in range(n):
@@ -108,19 +123,22 @@ cdef class HopTables:
                     continue
                 entry = <TableEntry>found
                 self.entries.move_to_end(key)
-                held.append(entry)
                 entry.used_at = self.clock
                 entry.uses += keys[i].uses
+                window = self.window_for(&row, keys[i].uses, hops)
                 memcpy(keys[i].point, entry.point, sizeof(entry.point))
                 keys[i].loaded = keys[i].valid = 1
-                if entry.memory is not None:
-                    keys[i].table = entry.memory.p
-                    keys[i].window = entry.window
+                if entry.table is not None:
+                    held.append(entry.table)
+                    keys[i].table = entry.table.memory.p
+                    keys[i].window = entry.table.window
                     self.hits += keys[i].uses
+                    if window > entry.table.window:      # it became hot
+                        wanted.append((window, entry, i))
                 else:
                     self.misses += keys[i].uses
                     if window and entry.uses >= self.threshold:
-                        wanted.append((entry, i))
+                        wanted.append((window, entry, i))
             if missing:
                 load_keys(suite, keys, n)
                 for i in range(n):
@@ -137,13 +155,20 @@ cdef class HopTables:
                     entry.uses = keys[i].uses
                     entry.used_at = self.clock
                     self.entries[key] = entry
-                    held.append(entry)
+                    window = self.window_for(&row, keys[i].uses, hops)
                     if window and entry.uses >= self.threshold:
-                        wanted.append((entry, i))
-            if wanted:
-                wanted.sort(key=uses_of, reverse=True)       # the hottest first, where the bound has no room for all
-                self.build(suite, wanted, keys, window)
+                        wanted.append((window, entry, i))
+            wanted.sort(key=uses_of, reverse=True)       # the hottest first, where the bound has no room for all
+            for window in sorted({w for w, _, _ in wanted}, reverse=True):
+                self.build(suite, [(e, i) for w, e, i in wanted if w == window], keys, window, held)
         return held
+
+    cdef int window_for(self, ksf_impl_row *row, uint64_t uses, uint64_t hops) noexcept:
+        if row.window_min <= self.window <= row.window_max:
+            return self.window
+        if row.lanes == 1 or row.window_default < COLD_WINDOW or (hops >= HOT_HOPS and uses * HOT_SHARE >= hops):
+            return row.window_default
+        return COLD_WINDOW
 
     cdef bint make_room(self, size_t bytes_wanted):
         """Evict least recently used entries until so many bytes more stay below the bound. False where they cannot.
@@ -162,31 +187,38 @@ cdef class HopTables:
             self.evicted += 1
         return self.ledger.held + bytes_wanted <= self.max_bytes
 
-    cdef int build(self, const ksf_suite *suite, list wanted, ksf_node_key *keys, int window) except -1:
+    cdef int build(self, const ksf_suite *suite, list wanted, ksf_node_key *keys, int window, list held) except -1:
+        """Tables for these entries, as many as fit; keys point to them, held keeps them alive."""
         cdef size_t size = api.table_bytes(suite, window), m, i, j
         cdef Arena scratch = new_arena(api.table_scratch(suite, window), SCRATCH)
-        cdef void *tables[BUILD_AT_ONCE]
+        cdef void *memory[BUILD_AT_ONCE]
         cdef const ksf_node_key *from_keys[BUILD_AT_ONCE]
         cdef TableEntry entry
-        cdef Arena memory
+        cdef Table table
+        cdef list made
         for i in range(0, len(wanted), BUILD_AT_ONCE):
             m = 0
-            batch = []
+            made = []
             for entry, j in wanted[i:i + BUILD_AT_ONCE]:
                 if not self.make_room(size):
                     continue
-                memory = new_arena(size, PUBLIC)
-                self.ledger.held += size
-                batch.append((entry, j, memory))
-                tables[m] = memory.p
+                table = Table.__new__(Table)
+                table.memory = new_arena(size, PUBLIC)
+                table.ledger = self.ledger
+                table.ledger.held += table.memory.size
+                table.window = window
+                made.append((entry, j, table))
+                memory[m] = table.memory.p
                 from_keys[m] = &keys[j]
                 m += 1
+            if m == 0:
+                break
             with nogil:
-                api.table_build(suite, tables, from_keys, m, window, scratch.p)
-            for entry, j, memory in batch:
-                entry.memory = memory
-                entry.window = window
-                keys[j].table = memory.p
+                api.table_build(suite, memory, from_keys, m, window, scratch.p)
+            for entry, j, table in made:
+                entry.table = table
+                held.append(table)
+                keys[j].table = table.memory.p
                 keys[j].window = window
                 self.built += 1
         return 0
@@ -223,7 +255,7 @@ cdef class HopTables:
     def stats(self):
         """Counters as a dictionary: hits and misses count hops that had and had no table when their batch began."""
         with self.lock:
-            tables = sum(1 for e in self.entries.values() if (<TableEntry>e).memory is not None)
+            tables = sum(1 for e in self.entries.values() if (<TableEntry>e).table is not None)
             return {"keys": len(self.entries), "tables": tables, "bytes": self.ledger.held, "max_bytes": self.max_bytes,
                     "hits": self.hits, "misses": self.misses, "built": self.built, "evicted": self.evicted}
 
@@ -232,7 +264,7 @@ cdef class HopTables:
 
     def __contains__(self, node_id):
         with self.lock:
-            return any(key[1] == node_id and (<TableEntry>e).memory is not None for key, e in self.entries.items())
+            return any(key[1] == node_id and (<TableEntry>e).table is not None for key, e in self.entries.items())
 
     def __repr__(self):
         return f"<HopTables of {len(self.entries)} keys, {self.ledger.held} of {self.max_bytes} bytes>"

@@ -110,6 +110,7 @@ typedef struct ksf_build_batch {
     ksf_node_key *keys;          /* distinct keys, filled by keys_collect; loaded before build_block */
     uint32_t *row_key;           /* row -> index into keys */
     const uint32_t *first_row;   /* n + 1 */
+    const uint32_t *order;       /* n, a permutation: which item stands where in the blocks; NULL: as they are */
     const uint8_t *session_keys; /* n x 32 SECRET */
     const uint8_t *preimages;    /* n x 32 SECRET; keysends only */
     uint8_t *payment_hashes;     /* n x 32; keysends only: SHA256(preimage), made by build_block */
@@ -192,6 +193,9 @@ typedef struct ksf_api {
     /* Distinct node keys of the batch into keys[0..cap) with their uses, and row_key. buckets: n_buckets (a power of two,
      * at least twice cap) of scratch. Returns how many distinct keys there are; more than cap: nothing usable written. */
     size_t (*keys_collect)(ksf_build_batch *batch, size_t cap, uint32_t *buckets, size_t n_buckets);
+    /* A permutation of the items that puts like routes (length, last and first node) side by side, so that lanes stay full and
+     * share tables; keys collected. order, scratch: n each. Returns 1, or 0 where all are alike and order is not written. */
+    int (*build_order)(const ksf_build_batch *batch, uint32_t *order, uint32_t *scratch);
     size_t (*keys_load_scratch)(const ksf_suite *suite);
     /* Decompresses and validates those of keys[0..n) that are not loaded. */
     void (*keys_load)(const ksf_suite *suite, ksf_node_key *keys, size_t n, void *scratch);
@@ -203,7 +207,7 @@ typedef struct ksf_api {
     /* -- onions --------------------------------------------------------------------------------------------------- */
     /* Scratch of build_block for blocks of at most `block` onions of the batch. */
     size_t (*build_scratch)(const ksf_build_batch *batch, size_t block);
-    /* Items begin..end-1 (at most `block`), keys loaded. Threads may run disjoint ranges. */
+    /* Items at places begin..end-1 of `order` (at most `block`), keys loaded. Threads may run disjoint ranges. */
     void (*build_block)(const ksf_build_batch *batch, size_t begin, size_t end, void *scratch);
     size_t (*peel_scratch)(const ksf_peel_batch *batch, size_t block);
     void (*peel_block)(const ksf_peel_batch *batch, size_t begin, size_t end, void *scratch);

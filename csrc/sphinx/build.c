@@ -22,7 +22,8 @@ enum { KSF_GROUP_MAX = 16, KSF_GROUP_MIN = 4, KSF_GROUP_ROWS = 448, KSF_STREAMS 
 typedef struct {
     size_t group, max_hops, size, unrolled, stream_room; /* bytes of one unrolled buffer, and of one stream at most */
     /* offsets into the scratch */
-    size_t n_hops, frame_lens, ephemeral, rho, mu, pad, buffers, streams, ecmult, bytes;
+    size_t n_hops, first_row, row_key, frame_lens, statuses, session_keys, shared_secrets, ephemeral, rho, mu, pad, buffers, streams,
+        ecmult, bytes;
 } ksf_layout;
 
 static ksf_layout ksf_layout_of(const ksf_build_batch *b, size_t block) {
@@ -37,7 +38,12 @@ static ksf_layout ksf_layout_of(const ksf_build_batch *b, size_t block) {
     size_t at = 0;
 #define KSF_PLACE(field, n) (l.field = at, at += ksf_round_up((n), 64))
     KSF_PLACE(n_hops, block * sizeof(uint16_t));
+    KSF_PLACE(first_row, (block + 1) * sizeof(uint32_t));
+    KSF_PLACE(row_key, rows * sizeof(uint32_t));
     KSF_PLACE(frame_lens, rows * sizeof(uint32_t));
+    KSF_PLACE(statuses, block * sizeof(ksf_status));
+    KSF_PLACE(session_keys, block * 32);
+    KSF_PLACE(shared_secrets, rows * 32);
     KSF_PLACE(ephemeral, block * KSF_POINT_BYTES);
     KSF_PLACE(rho, rows * 32);
     KSF_PLACE(mu, rows * 32);
@@ -52,19 +58,21 @@ static ksf_layout ksf_layout_of(const ksf_build_batch *b, size_t block) {
 
 size_t ksf_build_scratch(const ksf_build_batch *b, size_t block) { return ksf_layout_of(b, block).bytes; }
 
-/* The block being worked on: the batch from `begin` on, rows counted from the block's first. */
+/* The block being worked on, gathered from the batch: what belongs to item i, or to row first_row[i] + h of it, stands
+ * side by side whatever the batch's order is. */
 typedef struct {
     const ksf_build_batch *b;
     ksf_layout l;
-    size_t begin, n, row0;
+    size_t begin, n, rows;
     size_t stream_bytes; /* used of `streams` so far: what has to be wiped */
     uint16_t *n_hops;
-    uint32_t *frame_lens;
-    uint8_t *ephemeral, *rho, *mu, *pad, *buffers, *streams;
+    uint32_t *first_row, *row_key, *frame_lens;
+    ksf_status *statuses;
+    uint8_t *session_keys, *shared_secrets, *ephemeral, *rho, *mu, *pad, *buffers, *streams;
 } ksf_block;
 
-static size_t ksf_row(const ksf_block *k, size_t i) { return k->b->first_row[k->begin + i] - k->row0; }
-static ksf_status *ksf_status_of(const ksf_block *k, size_t i) { return &k->b->statuses[k->begin + i]; }
+/* The batch's item that stands at place i of the block. */
+static size_t ksf_item(const ksf_block *k, size_t i) { return k->b->order ? k->b->order[k->begin + i] : k->begin + i; }
 
 static void ksf_fail(ksf_status *s, uint16_t code, size_t hop, size_t offset) {
     *s = (ksf_status){.code = code, .hop = (uint16_t)hop, .offset = (uint32_t)offset};
@@ -73,9 +81,9 @@ static void ksf_fail(ksf_status *s, uint16_t code, size_t hop, size_t offset) {
 /* Lengths of the frames, and every reason for which the item cannot be built that is not its session key. */
 static void ksf_check_item(ksf_block *k, size_t i) {
     const ksf_build_batch *b = k->b;
-    ksf_status *status = ksf_status_of(k, i);
-    uint32_t *lens = k->frame_lens + ksf_row(k, i);
-    const size_t n_hops = k->n_hops[i];
+    ksf_status *status = &k->statuses[i];
+    uint32_t *lens = k->frame_lens + k->first_row[i];
+    const size_t n_hops = k->n_hops[i], item = ksf_item(k, i);
     size_t sum = 0;
     if (status->code != KSF_OK) return;
     if (n_hops < 1 || n_hops > KSF_MAX_HOPS) {
@@ -83,17 +91,17 @@ static void ksf_check_item(ksf_block *k, size_t i) {
         return;
     }
     for (size_t h = 0; h < n_hops; h++) {
-        if (!b->keys[b->row_key[k->row0 + ksf_row(k, i) + h]].valid) {
+        if (!b->keys[k->row_key[k->first_row[i] + h]].valid) {
             ksf_fail(status, KSF_ERR_NODE_KEY, h, 0);
             return;
         }
     }
     if (b->keysends) {
-        sum = ksf_keysend_frame_lens(&b->keysends[k->begin + i], b->block_height, lens, status);
+        sum = ksf_keysend_frame_lens(&b->keysends[item], b->block_height, lens, status);
         if (status->code != KSF_OK) return;
     } else {
         for (size_t h = 0; h < n_hops; h++) {
-            const uint32_t len = b->onions[k->begin + i].payload_lens[h];
+            const uint32_t len = b->onions[item].payload_lens[h];
             if (len < 2) {
                 ksf_fail(status, KSF_ERR_PAYLOAD_SIZE, h, 0);
                 return;
@@ -117,19 +125,19 @@ static void ksf_raw_frames_write(const ksf_onion_request *r, uint8_t *at) {
     }
 }
 
-static void ksf_run_chain(ksf_block *k, void *scratch) {
-    const ksf_build_batch *b = k->b;
+static void ksf_run_chain(const ksf_block *k, void *scratch) {
+    const ksf_suite *suite = k->b->suite;
     const ksf_key_chain chain = {.n = k->n,
                                  .n_hops = k->n_hops,
-                                 .first_row = b->first_row + k->begin,
-                                 .row_key = b->row_key,
-                                 .keys = b->keys,
-                                 .session_keys = b->session_keys + 32 * k->begin,
+                                 .first_row = k->first_row,
+                                 .row_key = k->row_key,
+                                 .keys = k->b->keys,
+                                 .session_keys = k->session_keys,
                                  .ephemeral = k->ephemeral,
-                                 .shared_secrets = b->shared_secrets,
-                                 .statuses = b->statuses + k->begin,
-                                 .sha256 = b->suite->sha256};
-    b->suite->ecmult->key_chain(&chain, scratch);
+                                 .shared_secrets = k->shared_secrets,
+                                 .statuses = k->statuses,
+                                 .sha256 = suite->sha256};
+    suite->ecmult->key_chain(&chain, scratch);
 }
 
 /* dst[0..n) ^= src[0..n); n differs between onions but is public (lengths of frames). */
@@ -148,7 +156,7 @@ static void ksf_xor(uint8_t *dst, const uint8_t *src, size_t n) {
 
 /* One onion of a group on its way through the wrapping. */
 typedef struct {
-    size_t item;       /* in the block */
+    size_t place;      /* in the block */
     size_t n_hops, at; /* at: o_h of the hop to be wrapped next */
     uint8_t *buffer;
     const uint8_t *streams; /* of its hop 0 */
@@ -160,25 +168,26 @@ typedef struct {
 static size_t ksf_prepare_group(ksf_block *k, ksf_wrap *w, size_t first, size_t end) {
     const ksf_build_batch *b = k->b;
     const ksf_chacha20_impl *chacha = b->suite->chacha20;
-    const size_t size = k->l.size, row = ksf_row(k, first), rows = ksf_row(k, end) - row;
+    const size_t size = k->l.size, row = k->first_row[first], rows = k->first_row[end] - row;
     size_t m = 0, longest = 0, pad_longest = 0;
     uint8_t *out[KSF_GROUP_MAX], pad_keys[KSF_GROUP_MAX * 32];
     for (size_t i = first; i < end; i++) {
-        if (ksf_status_of(k, i)->code != KSF_OK) continue;
-        const uint32_t *lens = k->frame_lens + ksf_row(k, i);
+        if (k->statuses[i].code != KSF_OK) continue;
+        const uint32_t *lens = k->frame_lens + k->first_row[i];
+        const size_t item = ksf_item(k, i);
         size_t total = lens[k->n_hops[i] - 1];
         for (size_t h = 0; h + 1 < k->n_hops[i]; h++) {
             total += lens[h];
             if (lens[h] > longest) longest = lens[h];
         }
         ksf_wrap *t = &w[m];
-        *t = (ksf_wrap){.item = i, .n_hops = k->n_hops[i], .at = total - lens[k->n_hops[i] - 1], .buffer = k->buffers + m * k->l.unrolled};
+        *t = (ksf_wrap){.place = i, .n_hops = k->n_hops[i], .at = total - lens[k->n_hops[i] - 1], .buffer = k->buffers + m * k->l.unrolled};
         if (b->keysends) {
-            t->associated_data = b->payment_hashes + 32 * (k->begin + i);
+            t->associated_data = b->payment_hashes + 32 * item;
             t->associated_data_len = 32;
         } else {
-            t->associated_data = b->onions[k->begin + i].associated_data;
-            t->associated_data_len = b->onions[k->begin + i].associated_data_len;
+            t->associated_data = b->onions[item].associated_data;
+            t->associated_data_len = b->onions[item].associated_data_len;
         }
         out[m] = t->buffer + total;
         memcpy(pad_keys + 32 * m, k->pad + 32 * i, 32);
@@ -199,9 +208,9 @@ static size_t ksf_prepare_group(ksf_block *k, ksf_wrap *w, size_t first, size_t 
     }
     for (size_t j = 0; j < m; j++) {
         ksf_wrap *t = &w[j];
-        const uint32_t *lens = k->frame_lens + ksf_row(k, t->item);
-        const size_t g = k->begin + t->item;
-        t->streams = k->streams + (ksf_row(k, t->item) - row) * stride;
+        const uint32_t *lens = k->frame_lens + k->first_row[t->place];
+        const size_t g = ksf_item(k, t->place);
+        t->streams = k->streams + (k->first_row[t->place] - row) * stride;
         if (b->keysends)
             ksf_keysend_frames_write(&b->keysends[g], b->block_height, b->preimages + 32 * g, lens, t->buffer);
         else
@@ -229,7 +238,7 @@ static void ksf_wrap_step(ksf_block *k, ksf_wrap *const *live, size_t n, size_t 
         ksf_xor(t->buffer + t->at, t->streams, step == 0 ? size - t->at : size);
         view[j] = t->buffer + t->at;
         ad[j] = t->associated_data;
-        memcpy(mu + 32 * j, k->mu + 32 * (ksf_row(k, t->item) + h), 32);
+        memcpy(mu + 32 * j, k->mu + 32 * (k->first_row[t->place] + h), 32);
     }
     for (size_t j = 0; j < n;) { /* neighbours with associated data of one length run in lanes; payments' are all 32 bytes */
         size_t e = j + 1;
@@ -241,9 +250,9 @@ static void ksf_wrap_step(ksf_block *k, ksf_wrap *const *live, size_t n, size_t 
 }
 
 static void ksf_emit(const ksf_block *k, const ksf_wrap *t, const uint8_t mac[32]) {
-    uint8_t *packet = k->b->packets + (k->begin + t->item) * (k->l.size + KSF_PACKET_OVERHEAD);
+    uint8_t *packet = k->b->packets + ksf_item(k, t->place) * (k->l.size + KSF_PACKET_OVERHEAD);
     packet[0] = 0;
-    memcpy(packet + 1, k->ephemeral + KSF_POINT_BYTES * t->item, KSF_POINT_BYTES);
+    memcpy(packet + 1, k->ephemeral + KSF_POINT_BYTES * t->place, KSF_POINT_BYTES);
     memcpy(packet + 34, t->buffer, k->l.size);
     memcpy(packet + 34 + k->l.size, mac, KSF_HMAC_BYTES);
     KSF_DECLASSIFY(packet, k->l.size + KSF_PACKET_OVERHEAD); /* what is sent */
@@ -267,7 +276,7 @@ static void ksf_wrap_group(ksf_block *k, size_t first, size_t end) {
                 continue;
             }
             memcpy(t->buffer + t->at - KSF_HMAC_BYTES, macs + 32 * j, KSF_HMAC_BYTES);
-            t->at -= k->frame_lens[ksf_row(k, t->item) + h - 1];
+            t->at -= k->frame_lens[k->first_row[t->place] + h - 1];
             t->streams -= stride;
             live[m++] = t;
         }
@@ -275,37 +284,79 @@ static void ksf_wrap_group(ksf_block *k, size_t first, size_t end) {
     }
 }
 
+/* Copies what the block needs together, and finds what cannot be built. */
+static void ksf_gather(ksf_block *k) {
+    const ksf_build_batch *b = k->b;
+    uint32_t row = 0;
+    for (size_t i = 0; i < k->n; i++) {
+        const size_t item = ksf_item(k, i), first = b->first_row[item];
+        k->n_hops[i] = (uint16_t)(b->first_row[item + 1] - first);
+        k->first_row[i] = row;
+        memcpy(k->row_key + row, b->row_key + first, k->n_hops[i] * sizeof *k->row_key);
+        memcpy(k->session_keys + 32 * i, b->session_keys + 32 * item, 32);
+        k->statuses[i] = b->statuses[item];
+        row += k->n_hops[i];
+    }
+    k->first_row[k->n] = row;
+    k->rows = row;
+    for (size_t i = 0; i < k->n; i++) ksf_check_item(k, i);
+}
+
+/* Hands statuses and shared secrets back; the outputs of what was not built are zero. */
+static void ksf_scatter(const ksf_block *k) {
+    const ksf_build_batch *b = k->b;
+    const size_t packet_bytes = k->l.size + KSF_PACKET_OVERHEAD;
+    for (size_t i = 0; i < k->n; i++) {
+        const size_t item = ksf_item(k, i);
+        memcpy(b->shared_secrets + 32 * (size_t)b->first_row[item], k->shared_secrets + 32 * (size_t)k->first_row[i],
+               32 * (size_t)k->n_hops[i]);
+        b->statuses[item] = k->statuses[i];
+        if (k->statuses[i].code == KSF_OK) continue;
+        memset(b->packets + item * packet_bytes, 0, packet_bytes);
+        if (b->keysends) memset(b->payment_hashes + 32 * item, 0, 32);
+    }
+}
+
+static void ksf_hash_preimages(const ksf_block *k) {
+    const ksf_build_batch *b = k->b;
+    for (size_t i = 0; i < k->n;) { /* places whose items are neighbours hash together */
+        const size_t item = ksf_item(k, i);
+        size_t n = 1;
+        while (i + n < k->n && ksf_item(k, i + n) == item + n) n++;
+        ksf_sha256_rows(b->suite->sha256, b->payment_hashes + 32 * item, b->preimages + 32 * item, 32, 32, n);
+        KSF_DECLASSIFY(b->payment_hashes + 32 * item, 32 * n); /* what the payment is known by */
+        i += n;
+    }
+}
+
 void ksf_build_block(const ksf_build_batch *b, size_t begin, size_t end, void *scratch) {
     uint8_t *base = scratch;
-    ksf_block k = {.b = b, .l = ksf_layout_of(b, end - begin), .begin = begin, .n = end - begin, .row0 = b->first_row[begin]};
-    const size_t rows = b->first_row[end] - k.row0, packet_bytes = k.l.size + KSF_PACKET_OVERHEAD;
+    ksf_block k = {.b = b, .l = ksf_layout_of(b, end - begin), .begin = begin, .n = end - begin};
     k.n_hops = (uint16_t *)(void *)(base + k.l.n_hops);
+    k.first_row = (uint32_t *)(void *)(base + k.l.first_row);
+    k.row_key = (uint32_t *)(void *)(base + k.l.row_key);
     k.frame_lens = (uint32_t *)(void *)(base + k.l.frame_lens);
+    k.statuses = (ksf_status *)(void *)(base + k.l.statuses);
+    k.session_keys = base + k.l.session_keys;
+    k.shared_secrets = base + k.l.shared_secrets;
     k.ephemeral = base + k.l.ephemeral;
     k.rho = base + k.l.rho;
     k.mu = base + k.l.mu;
     k.pad = base + k.l.pad;
     k.buffers = base + k.l.buffers;
     k.streams = base + k.l.streams;
-    if (b->keysends) ksf_sha256_rows(b->suite->sha256, b->payment_hashes + 32 * begin, b->preimages + 32 * begin, 32, 32, k.n);
-    KSF_DECLASSIFY(b->payment_hashes + 32 * begin, b->keysends ? 32 * k.n : 0);
-    for (size_t i = 0; i < k.n; i++) {
-        k.n_hops[i] = (uint16_t)(b->first_row[begin + i + 1] - b->first_row[begin + i]);
-        ksf_check_item(&k, i);
-    }
+    ksf_gather(&k);
+    if (b->keysends) ksf_hash_preimages(&k);
     ksf_run_chain(&k, base + k.l.ecmult);
-    const uint8_t *ss = b->shared_secrets + 32 * k.row0;
-    ksf_sphinx_derive(b->suite->sha256, KSF_KEY_RHO, k.rho, ss, rows);
-    ksf_sphinx_derive(b->suite->sha256, KSF_KEY_MU, k.mu, ss, rows);
-    ksf_sphinx_derive(b->suite->sha256, KSF_KEY_PAD, k.pad, b->session_keys + 32 * begin, k.n);
+    ksf_sphinx_derive(b->suite->sha256, KSF_KEY_RHO, k.rho, k.shared_secrets, k.rows);
+    ksf_sphinx_derive(b->suite->sha256, KSF_KEY_MU, k.mu, k.shared_secrets, k.rows);
+    ksf_sphinx_derive(b->suite->sha256, KSF_KEY_PAD, k.pad, k.session_keys, k.n);
     for (size_t i = 0; i < k.n; i += k.l.group) ksf_wrap_group(&k, i, i + k.l.group < k.n ? i + k.l.group : k.n);
-    for (size_t i = 0; i < k.n; i++) {
-        if (ksf_status_of(&k, i)->code == KSF_OK) continue;
-        memset(b->packets + (begin + i) * packet_bytes, 0, packet_bytes);
-        if (b->keysends) memset(b->payment_hashes + 32 * (begin + i), 0, 32);
-    }
-    ksf_wipe(k.rho, rows * 32);
-    ksf_wipe(k.mu, rows * 32);
+    ksf_scatter(&k);
+    ksf_wipe(k.session_keys, k.n * 32);
+    ksf_wipe(k.shared_secrets, k.rows * 32);
+    ksf_wipe(k.rho, k.rows * 32);
+    ksf_wipe(k.mu, k.rows * 32);
     ksf_wipe(k.pad, k.n * 32);
     ksf_wipe(k.buffers, k.l.group * k.l.unrolled);
     ksf_wipe(k.streams, k.stream_bytes);

@@ -53,3 +53,37 @@ size_t ksf_keys_collect(ksf_build_batch *batch, size_t cap, uint32_t *buckets, s
     }
     return found;
 }
+
+/* What puts like routes side by side: their length first (lanes run dry together), then the recipient, then the peer. */
+static uint32_t ksf_order_key(const ksf_build_batch *b, uint32_t i) {
+    const uint32_t first = b->first_row[i], n_hops = b->first_row[i + 1] - first;
+    if (n_hops == 0) return 0;
+    const uint32_t length = n_hops < 64 ? n_hops : 63;
+    return length << 26 | (b->row_key[first + n_hops - 1] & 0x1fff) << 13 | (b->row_key[first] & 0x1fff);
+}
+
+int ksf_build_order(const ksf_build_batch *b, uint32_t *order, uint32_t *scratch) {
+    const uint32_t n = (uint32_t)b->n, alike = n ? ksf_order_key(b, 0) : 0;
+    uint32_t different = 0;
+    for (uint32_t i = 0; i < n; i++) different |= ksf_order_key(b, i) ^ alike;
+    if (!different) return 0;
+    for (uint32_t i = 0; i < n; i++) scratch[i] = i;
+    /* radix sort, least significant digit first */
+    uint32_t *from = scratch, *to = order;
+    for (unsigned shift = 0; shift < 32; shift += 8) {
+        uint32_t count[256] = {0}, at = 0;
+        if (!(different >> shift & 0xff)) continue;
+        for (uint32_t i = 0; i < n; i++) count[ksf_order_key(b, from[i]) >> shift & 0xff]++;
+        for (unsigned d = 0; d < 256; d++) {
+            const uint32_t c = count[d];
+            count[d] = at;
+            at += c;
+        }
+        for (uint32_t i = 0; i < n; i++) to[count[ksf_order_key(b, from[i]) >> shift & 0xff]++] = from[i];
+        uint32_t *t = from;
+        from = to;
+        to = t;
+    }
+    if (from != order) memcpy(order, from, n * sizeof *order);
+    return 1;
+}
