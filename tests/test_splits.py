@@ -236,7 +236,7 @@ def test_the_real_feed() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 3000)), max_size=60), st.integers(0, 2000))
 def test_dust_is_carried_never_lost(payments: list[tuple[str, int]], least: int) -> None:
-    carry = Carry(least)
+    carry: Carry[str] = Carry(least)
     sent = dict.fromkeys("abc", 0)
     for key, amount in payments:
         now = carry.take(key, amount)

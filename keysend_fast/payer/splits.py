@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Generic, TypeVar
 
 from keysend_fast.errors import SplitError
 from keysend_fast.payer.value import Feed, Recipient, RemoteItem, Value, resolve_remote
@@ -255,17 +256,20 @@ def due_for(
     return dues
 
 
+Key = TypeVar("Key")
+
+
 @dataclass(slots=True)
-class Carry:
+class Carry(Generic[Key]):
     """What was too little to send, by whom it is owed to: a ledger that is added to until it can be paid.
 
     min_msat: the least that is sent. owed: millisatoshis not yet sent, by key; the caller chooses the keys.
     """
 
     min_msat: int
-    owed: dict[object, int] = field(default_factory=dict)
+    owed: dict[Key, int] = field(default_factory=dict)
 
-    def take(self, key: object, amount_msat: int) -> int:
+    def take(self, key: Key, amount_msat: int) -> int:
         """Add what is due and return what to send now: everything owed, or 0 while that is less than ``min_msat``."""
         if amount_msat < 0:
             raise SplitError("an amount due must not be negative")

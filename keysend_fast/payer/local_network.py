@@ -1,0 +1,327 @@
+"""An embedded Lightning network: the twin of a channel graph, with node keys made here, so that every layer can be
+peeled.
+
+Channels, capacities and policies are the graph's. Each node peels what arrives, checks it as BOLT 4 says, forwards over
+the channel named or another to the same peer, and the recipient claims or refuses. Peeling goes in batches, a node and
+a hop at a time; what happens to the money is done one HTLC after another, in the order in which payments were given.
+Not modelled: time between hops, a limit on the number of HTLCs in flight, commitment fees and reserves, failure onions.
+"""
+
+import enum
+import hashlib
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from keysend_fast import kernels, tlv
+from keysend_fast.errors import KeysendRefused, TlvError
+from keysend_fast.keysend import accept_keysend
+from keysend_fast.onion import PeelBatch, peel_onions
+from keysend_fast.payer.graph import ChannelGraph
+from keysend_fast.payer.plan import MAX_CLTV_DELTA, Plan
+from keysend_fast.route import Hop, Route
+
+_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141  # secp256k1, SEC 2, section 2.4.1
+_AMOUNT, _CLTV, _CHANNEL = 2, 4, 6  # TLV types, BOLT 4, Payload Format
+_HMAC_BYTES = 32
+_SOON = 3  # blocks: an HTLC that would expire within these is refused
+
+
+class Code(enum.IntEnum):
+    """Failure codes that nodes of this network answer with (BOLT 4, Failure Messages)."""
+
+    TEMPORARY_CHANNEL_FAILURE = 0x1007
+    UNKNOWN_NEXT_PEER = 0x400A
+    AMOUNT_BELOW_MINIMUM = 0x100B
+    FEE_INSUFFICIENT = 0x100C
+    INCORRECT_CLTV_EXPIRY = 0x100D
+    EXPIRY_TOO_SOON = 0x100E
+    INCORRECT_OR_UNKNOWN_PAYMENT_DETAILS = 0x400F
+    CHANNEL_DISABLED = 0x1014
+    EXPIRY_TOO_FAR = 21
+    INVALID_ONION_PAYLOAD = 0x4016
+    INVALID_ONION_VERSION = 0xC004
+    INVALID_ONION_HMAC = 0xC005
+    INVALID_ONION_KEY = 0xC006
+
+
+class NetworkError(AssertionError):
+    """The network's money does not add up. Never to be caught and carried on from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A payment handed to the payer's own node: the onion and the HTLC of its first channel (an index of the
+    graph's)."""
+
+    packet: bytes
+    payment_hash: bytes
+    channel: int
+    amount_msat: int
+    cltv_expiry: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a payment ended. code: 0 when it settled, else the failure code. preimage: what the recipient revealed, or
+    None.
+
+    node: graph index of the node where it ended. layers: how many nodes peeled their layer; of a failed payment the
+    channel at fault, where it is one, is the route's with this index.
+    """
+
+    code: int
+    node: int
+    layers: int
+    preimage: bytes | None = None
+
+
+@dataclass(slots=True)
+class _Htlc:
+    """An HTLC on its way. number: the payment's place. legs: (side, amount) set aside by each channel so far."""
+
+    number: int
+    packet: bytes
+    payment_hash: bytes
+    node: int
+    amount_msat: int
+    cltv_expiry: int
+    legs: list[tuple[int, int]] = field(default_factory=list)
+
+
+class LocalNetwork:
+    """The network and its money. Not safe for concurrent use; ``threads`` peel side by side inside.
+
+    graph: whose twin it is. seed: node keys are derived from it (32 bytes of the operating system's randomness if
+    None). block_height: the current height, the same for every node. At the start each channel's capacity is half on
+    either side.
+    """
+
+    def __init__(
+        self, graph: ChannelGraph, *, seed: bytes | None = None, block_height: int = 900_000, threads: int = 1
+    ) -> None:
+        self.graph = graph
+        self.block_height = block_height
+        self.layers = 0
+        self._threads = threads
+        seed = os.urandom(32) if seed is None else seed
+        self._keys = [_private_key(seed, index) for index in range(len(graph.node_ids))]
+        self.twin_ids = tuple(kernels.base_mul_many(self._keys).values)
+        """The twin's node ids, 33 bytes each, by graph index."""
+        self._seen: list[set[bytes]] = [set() for _ in graph.node_ids]
+        self._paid: list[set[bytes]] = [set() for _ in graph.node_ids]
+        self.received_msat: dict[int, int] = {}
+        """What each recipient has claimed, by graph index."""
+        self._open_channels()
+        self._routes: dict[tuple[int, ...], Route] = {}
+
+    def _open_channels(self) -> None:
+        """Give every channel two sides: side 2 k + d holds what the source of channel k's direction d can send."""
+        graph = self.graph
+        numbers: dict[int, int] = {}
+        self._side = [
+            2 * numbers.setdefault(scid, len(numbers)) + way
+            for scid, way in zip(graph.scid, graph.direction, strict=True)
+        ]
+        self._owner = [-1] * (2 * len(numbers))
+        self._capacity = [0] * len(numbers)
+        self._between: dict[tuple[int, int], list[int]] = {}
+        for channel, side in enumerate(self._side):
+            source, destination = graph.source[channel], graph.destination[channel]
+            self._owner[side], self._owner[side ^ 1] = source, destination
+            self._capacity[side // 2] = graph.capacity_msat[channel]
+            self._between.setdefault((source, destination), []).append(channel)
+        self._balance = [half for capacity in self._capacity for half in (capacity // 2, capacity - capacity // 2)]
+
+    # Money
+
+    def balances(self) -> list[int]:
+        """Return what each node can call its own over all its channels, in millisatoshis, by graph index."""
+        balances = [0] * len(self.graph.node_ids)
+        for owner, balance in zip(self._owner, self._balance, strict=True):
+            balances[owner] += balance
+        return balances
+
+    def check_conserved(self) -> None:
+        """Raise NetworkError unless both sides of every channel add up to its capacity. Call it with nothing in
+        flight."""
+        for channel, capacity in enumerate(self._capacity):
+            here, there = self._balance[2 * channel : 2 * channel + 2]
+            if here < 0 or there < 0 or here + there != capacity:
+                raise NetworkError(f"channel {channel}: {here} and {there} msat of {capacity}")
+
+    # Routes and payments
+
+    def route(self, plan: Plan) -> Route:
+        """Return a plan's route with the twins' node ids. Another amount over the same channels reuses the route."""
+        route = self._routes.get(plan.channels)
+        if route is None:
+            hops = [
+                Hop(
+                    self.twin_ids[self.graph.index[h.node_id]],
+                    h.short_channel_id,
+                    h.amount_msat,
+                    h.cltv_delta,
+                    h.fee_base_msat,
+                    h.fee_ppm,
+                )
+                for h in plan.hops()
+            ]
+            route = self._routes[plan.channels] = Route(hops)
+        return route
+
+    def send(self, payments: Sequence[Outgoing]) -> list[Outcome]:
+        """Carry payments to their ends, all layers of one depth before the next. Returns one outcome a payment, in
+        order."""
+        outcomes: list[Outcome | None] = [None] * len(payments)
+        waiting: dict[int, list[_Htlc]] = {}
+        for number, payment in enumerate(payments):
+            source = self.graph.source[payment.channel]
+            htlc = _Htlc(number, payment.packet, payment.payment_hash, source, payment.amount_msat, payment.cltv_expiry)
+            if self._offer(htlc, payment.channel, payment.amount_msat):
+                waiting.setdefault(htlc.node, []).append(htlc)
+            else:
+                outcomes[number] = Outcome(Code.TEMPORARY_CHANNEL_FAILURE, source, 0)
+        with ThreadPoolExecutor(self._threads) as pool:
+            while waiting:
+                groups = list(waiting.items())
+                waiting = {}
+                for (node, htlcs), peeled in zip(groups, pool.map(self._peel, groups), strict=True):
+                    self.layers += len(htlcs)
+                    for place, htlc in enumerate(htlcs):
+                        outcome = self._process(node, htlc, peeled, place)
+                        if outcome is None:
+                            waiting.setdefault(htlc.node, []).append(htlc)
+                        else:
+                            outcomes[htlc.number] = self._finish(htlc, outcome)
+        return [outcome for outcome in outcomes if outcome is not None]
+
+    def _offer(self, htlc: _Htlc, channel: int, amount_msat: int) -> bool:
+        """Put an HTLC on a channel, if its side can pay it: the amount is set aside until the payment ends."""
+        side = self._side[channel]
+        if amount_msat > self._balance[side]:
+            return False
+        self._balance[side] -= amount_msat
+        htlc.legs.append((side, amount_msat))
+        htlc.node = self.graph.destination[channel]
+        return True
+
+    def _finish(self, htlc: _Htlc, outcome: Outcome) -> Outcome:
+        """Move what was set aside to the other side of each channel, or back where it came from."""
+        settled = outcome.code == 0
+        for side, amount in htlc.legs:
+            self._balance[side ^ 1 if settled else side] += amount
+        if settled:
+            self.received_msat[htlc.node] = self.received_msat.get(htlc.node, 0) + htlc.amount_msat
+        return outcome
+
+    # What a node does
+
+    def _peel(self, group: tuple[int, list[_Htlc]]) -> PeelBatch:
+        node, htlcs = group
+        packets, hashes = [htlc.packet for htlc in htlcs], [htlc.payment_hash for htlc in htlcs]
+        return peel_onions(packets, self._keys[node], hashes, threads=1)
+
+    def _process(self, node: int, htlc: _Htlc, peeled: PeelBatch, place: int) -> Outcome | None:
+        """Decide on one HTLC that reached a node: forward it (None) or end the payment here."""
+        layers = len(htlc.legs)
+        error = peeled.error(place)
+        if error is not None:
+            return Outcome(error.failure_code or Code.INVALID_ONION_PAYLOAD, node, layers - 1)
+        hmac = htlc.packet[-_HMAC_BYTES:]
+        if hmac in self._seen[node]:
+            # BOLT 4 has the node fail it and names no code; LND answers this one.
+            return Outcome(Code.TEMPORARY_CHANNEL_FAILURE, node, layers)
+        self._seen[node].add(hmac)
+        layer = peeled[place]
+        next_packet = layer.next_packet
+        if next_packet is None:
+            return self._claim(node, htlc, layer.payload)
+        htlc.packet = next_packet
+        code = self._forward(node, htlc, layer.payload)
+        return None if code == 0 else Outcome(code, node, layers)
+
+    def _claim(self, node: int, htlc: _Htlc, payload: bytes) -> Outcome:
+        """Let the recipient claim, or refuse with the code that BOLT 4 has for it."""
+        layers = len(htlc.legs)
+        try:
+            accepted = accept_keysend(
+                payload,
+                htlc.payment_hash,
+                amount_msat=htlc.amount_msat,
+                cltv_expiry=htlc.cltv_expiry,
+                block_height=self.block_height,
+            )
+        except KeysendRefused as refusal:
+            return Outcome(refusal.failure_code, node, layers)
+        if htlc.payment_hash in self._paid[node]:
+            return Outcome(Code.INCORRECT_OR_UNKNOWN_PAYMENT_DETAILS, node, layers)
+        self._paid[node].add(htlc.payment_hash)
+        return Outcome(0, node, layers, accepted.preimage)
+
+    def _forward(self, node: int, htlc: _Htlc, payload: bytes) -> int:
+        """Put the outgoing HTLC on a channel, or return the failure code. BOLT 4, Failure Messages, Requirements."""
+        try:
+            records = dict(tlv.parse(payload))
+            amount, expiry = _truncated(records.pop(_AMOUNT), 8), _truncated(records.pop(_CLTV), 4)
+            scid = records.pop(_CHANNEL)
+        except (TlvError, KeyError, ValueError):
+            return Code.INVALID_ONION_PAYLOAD
+        if len(scid) != 8 or any(record_type % 2 == 0 for record_type in records):
+            return Code.INVALID_ONION_PAYLOAD
+        named, code = self._named_channel(node, int.from_bytes(scid, "big"))
+        if code:
+            return code
+        if expiry <= self.block_height + _SOON:
+            code = Code.EXPIRY_TOO_SOON
+        elif expiry > self.block_height + 1 + MAX_CLTV_DELTA:
+            code = Code.EXPIRY_TOO_FAR
+        else:
+            code = self._policy_code(named, htlc, amount, expiry)
+        if code:
+            return code
+        graph = self.graph
+        for channel in (named, *self._between[graph.source[named], graph.destination[named]]):
+            if self._policy_code(channel, htlc, amount, expiry) == 0 and self._offer(htlc, channel, amount):
+                htlc.amount_msat, htlc.cltv_expiry = amount, expiry
+                return 0
+        return Code.TEMPORARY_CHANNEL_FAILURE
+
+    def _named_channel(self, node: int, scid: int) -> tuple[int, int]:
+        """Return the channel direction that leads from a node, or the code where there is none."""
+        graph = self.graph
+        for way in (0, 1):
+            channel = graph.by_scid.get((scid, way))
+            if channel is not None and graph.source[channel] == node:
+                return channel, 0
+            if channel is not None and graph.destination[channel] == node and (scid, 1 - way) not in graph.by_scid:
+                return -1, Code.CHANNEL_DISABLED  # the graph holds enabled directions only
+        return -1, Code.UNKNOWN_NEXT_PEER
+
+    def _policy_code(self, channel: int, htlc: _Htlc, amount: int, expiry: int) -> int:
+        """Return 0, or which rule of a channel's policy an HTLC breaks that would leave over it."""
+        graph = self.graph
+        if amount < graph.htlc_minimum_msat[channel]:
+            return Code.AMOUNT_BELOW_MINIMUM
+        fee = graph.fee_base_msat[channel] + amount * graph.fee_ppm[channel] // 1_000_000
+        if htlc.amount_msat - amount < fee:
+            return Code.FEE_INSUFFICIENT
+        if htlc.cltv_expiry - graph.cltv_delta[channel] < expiry:
+            return Code.INCORRECT_CLTV_EXPIRY
+        if amount > graph.htlc_maximum_msat[channel]:
+            return Code.TEMPORARY_CHANNEL_FAILURE
+        return 0
+
+
+def _private_key(seed: bytes, index: int) -> bytes:
+    """Derive a twin's key: 1 to the order less 1. The bias of the reduction is 2^-128."""
+    digest = hashlib.sha256(b"keysend_fast local network" + seed + index.to_bytes(4, "big")).digest()
+    return (int.from_bytes(digest, "big") % (_ORDER - 1) + 1).to_bytes(32, "big")
+
+
+def _truncated(value: bytes, width: int) -> int:
+    """Read a tu32 or tu64 (BOLT 1, Fundamental Types). Raises ValueError where it is longer or not minimal."""
+    if len(value) > width or value[:1] == b"\0":
+        raise ValueError("not a minimal integer")
+    return int.from_bytes(value, "big")

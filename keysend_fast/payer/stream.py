@@ -1,0 +1,449 @@
+"""Streaming: an audience's minutes become dues, payments, routes and onions, and the books that say where each went.
+
+Every listener pays a rate by the minute for one item of a feed. What is due is divided exactly (``splits``), too little
+to send is carried forward, payments are planned (``plan``), built in waves and carried by the embedded network
+(``local_network``). A payment that a channel could not carry is tried again over another route, with a new preimage:
+its failure was definite.
+"""
+
+import os
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from hashlib import sha256
+
+from keysend_fast.errors import FeedError, InputError, NoRouteError, RouteError, SplitError
+from keysend_fast.keysend import KeysendPayment, build_keysends, onion_budget
+from keysend_fast.onion import HopTables
+from keysend_fast.payer.account import AccountError, RecipientAccount, StreamAccount
+from keysend_fast.payer.graph import ChannelGraph
+from keysend_fast.payer.lnaddress import KeysendAddress, with_node
+from keysend_fast.payer.local_network import Code, LocalNetwork, Outcome, Outgoing
+from keysend_fast.payer.plan import Plan, Planner
+from keysend_fast.payer.splits import Carry, Due, SplitPolicy, due_for
+from keysend_fast.payer.value import Feed, Item, Recipient, RemoteItem, Value, resolve_remote
+from keysend_fast.records import PODCAST_METADATA, Fit, MetadataTemplate, PodcastMetadata, lint_records
+from keysend_fast.route import Route
+
+APP_NAME = "keysend-fast"
+NO_ROUTE, NO_ADDRESS, NO_REMOTE = "no route", "address not resolved", "remote item not at hand"
+_REMOTE = "remote"  # type of the recipient that stands in for a remote item that is not at hand
+_VARYING = ("ts", "value_msat", "value_msat_total")
+# Room is measured for amounts of six bytes and a position of ten digits, so that a template fits whatever is sent.
+_MOST_MSAT, _MOST_SECONDS = 2**47, 10**9
+_TABLE_BYTES = 128 * 2**20
+_MIN_FUNDS_MSAT = 10**10
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOptions:
+    """What is streamed.
+
+    msat_per_minute: each listener's rate. minutes: how long each listens, from the item's start; every: how many of
+    them are paid together. listeners: how many, spread evenly over the items. items: guids or titles; none means all.
+    payers: nodes that the listeners' wallets live on. retries: further attempts of a payment that a channel could not
+    carry. wave: payments in flight together. seed: of everything that is chosen by chance. threads: for peeling.
+    """
+
+    msat_per_minute: int = 100_000
+    minutes: int = 10
+    every: int = 1
+    listeners: int = 1000
+    items: tuple[str, ...] = ()
+    policy: SplitPolicy = field(default_factory=SplitPolicy)
+    payers: int = 32
+    retries: int = 3
+    wave: int = 4096
+    seed: int = 0
+    threads: int = field(default_factory=lambda: min(4, os.cpu_count() or 1))
+
+    def __post_init__(self) -> None:
+        for name in ("msat_per_minute", "minutes", "every", "listeners", "payers", "wave", "threads"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be 1 or more")
+        if self.retries < 0:
+            raise InputError("retries must be 0 or more")
+
+
+@dataclass(slots=True, eq=False)
+class _Payee:
+    """A recipient as reached through one item: its account and the metadata that its payments carry."""
+
+    recipient: Recipient
+    account: RecipientAccount
+    metadata: PodcastMetadata
+    records: dict[int, bytes]
+    templates: dict[Route, MetadataTemplate] = field(default_factory=dict)
+
+    def template(self, route: Route) -> MetadataTemplate:
+        """Return the metadata shortened to what the route's onion has room for."""
+        found = self.templates.get(route)
+        if found is None:
+            room = onion_budget(route, self.records, amount_msat=_MOST_MSAT).max_value_bytes(PODCAST_METADATA)
+            longest = replace(self.metadata, ts=_MOST_SECONDS, value_msat=_MOST_MSAT, value_msat_total=_MOST_MSAT)
+            fitted = longest.fit(room, Fit.DROP_THEN_SHORTEN).metadata
+            found = self.templates[route] = fitted.template(_VARYING)
+        return found
+
+
+@dataclass(slots=True)
+class _Payment:
+    """A payment to make. total_msat: what the listener gave for these minutes; position: seconds into the item."""
+
+    payee: _Payee
+    payer: bytes
+    amount_msat: int
+    total_msat: int
+    position: int
+    attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Programme:
+    """One item that is listened to."""
+
+    feed: Feed
+    item: Item
+    value: Value
+
+
+Progress = Callable[[StreamAccount, int, int], None]
+
+
+class Stream:
+    """One run of a stream over the embedded network.
+
+    feeds: their items are listened to. graph: of the network. remotes: further feeds that remote items may refer to.
+    addresses: keysend documents of name@host recipients, by address. network, planner: made here unless given; both
+    belong to the stream while it runs. Raises FeedError for a named item that cannot be paid, InputError where nothing
+    can.
+    """
+
+    def __init__(
+        self,
+        feeds: Sequence[Feed],
+        graph: ChannelGraph,
+        options: StreamOptions | None = None,
+        *,
+        remotes: Sequence[Feed] = (),
+        addresses: Mapping[str, KeysendAddress] | None = None,
+        network: LocalNetwork | None = None,
+        planner: Planner | None = None,
+    ) -> None:
+        self.options = options or StreamOptions()
+        self._random = random.Random(self.options.seed)
+        self._addresses = addresses or {}
+        self.network = network or LocalNetwork(
+            graph, seed=self.options.seed.to_bytes(8, "big"), threads=self.options.threads
+        )
+        self.planner = planner or Planner(graph)
+        self.account = StreamAccount(
+            " + ".join(feed.title or feed.guid or "untitled" for feed in feeds), self._described()
+        )
+        self._payees: dict[tuple[object, ...], _Payee] = {}
+        self._accounts: dict[tuple[object, ...], RecipientAccount] = {}
+        self._carry: Carry[tuple[int, _Payee]] = Carry(self.options.policy.min_msat)
+        self._tables = HopTables(_TABLE_BYTES)
+        self._programmes = self._choose(feeds)
+        self._feeds = _with_stand_ins([*feeds, *remotes], [programme.value for programme in self._programmes])
+        self._avoided: set[int] = set()
+        self.payers = self._pick_payers()
+        """The nodes that the listeners' wallets live on, 33-byte ids of the graph."""
+
+    def _described(self) -> dict[str, object]:
+        """Return the options as plain values, for the account."""
+        options = asdict(self.options)
+        policy = options.pop("policy")
+        return {**options, **{name: getattr(value, "value", value) for name, value in policy.items()}}
+
+    def _choose(self, feeds: Sequence[Feed]) -> list[_Programme]:
+        """Return what is listened to; an item whose block is unusable becomes a warning where all were asked for."""
+        wanted = self.options.items
+        found = []
+        for feed in feeds:
+            for item in feed.items:
+                if wanted and item.guid not in wanted and item.title not in wanted:
+                    continue
+                try:
+                    found.append(_Programme(feed, item, feed.value_of(item)))
+                except FeedError as error:
+                    if wanted:
+                        raise
+                    self.account.warnings.append(f"{item.title or item.guid}: {error}")
+        if not found:
+            raise InputError("no item to listen to: none has these names, or none can be paid")
+        return found
+
+    # The run
+
+    def run(self, progress: Progress | None = None) -> StreamAccount:
+        """Stream everything and return the books, checked to the millisatoshi.
+
+        progress: called now and then with the account so far and how many of the listeners' intervals are done, of how
+        many. Raises AccountError or NetworkError where the money does not add up, SplitError for a block that cannot be
+        divided as asked.
+        """
+        began = time.perf_counter()
+        options = self.options
+        intervals = -(-options.minutes // options.every)
+        total = intervals * options.listeners
+        payers = self.payers
+        wave: list[_Payment] = []
+        done = 0
+        for first in range(0, options.minutes, options.every):
+            minutes = min(options.every, options.minutes - first)
+            dues = [self._dues(programme, first, minutes) for programme in self._programmes]
+            for listener in range(options.listeners):
+                wave += self._payments(listener, dues[listener % len(dues)], first + minutes, minutes, payers)
+                done += 1
+                if len(wave) >= options.wave:
+                    self._carry_out(wave)
+                    wave = []
+                    self._tick(began, progress, done, total)
+        self._carry_out(wave)
+        self._close(began)
+        self._tick(began, progress, done, total)
+        return self.account
+
+    def _tick(self, began: float, progress: Progress | None, done: int, total: int) -> None:
+        account = self.account
+        account.seconds["total"] = time.perf_counter() - began
+        account.layers = self.network.layers
+        settled = account.total("settled")
+        account.timeline.append((account.seconds["total"], settled, account.total("payments") - settled))
+        if progress is not None:
+            progress(account, done, total)
+
+    def _close(self, began: float) -> None:
+        """Write down what is still carried, and check every book against the other."""
+        for (_, payee), owed in self._carry.owed.items():
+            payee.account.carried_msat += owed
+        self.network.check_conserved()
+        self.account.check()
+        claimed = sum(self.network.received_msat.values())
+        if claimed != self.account.total("settled_msat"):
+            raise AccountError(f"recipients claimed {claimed} msat, the books say {self.account.total('settled_msat')}")
+
+    # Dues
+
+    def _dues(self, programme: _Programme, first: int, minutes: int) -> list[tuple[_Payee, int]]:
+        """Return what each payee is due from one listener for some minutes of an item."""
+        rate, policy = self.options.msat_per_minute, self.options.policy
+        try:
+            dues = due_for(programme.value, first, minutes, rate, policy=policy, feeds=self._feeds)
+        except SplitError as error:
+            raise SplitError(f"{programme.item.title or programme.item.guid}: {error}") from None
+        return [(self._payee(programme, due), due.amount_msat) for due in dues]
+
+    def _payments(
+        self, listener: int, dues: list[tuple[_Payee, int]], end: int, minutes: int, payers: Sequence[bytes]
+    ) -> Iterator[_Payment]:
+        """Book what a listener's minutes are worth and yield what is to be sent now."""
+        given = self.options.msat_per_minute * minutes
+        account = self.account
+        account.given_msat += given
+        account.unshared_msat += given - sum(amount for _, amount in dues)
+        payer = payers[listener % len(payers)]
+        for payee, due in dues:
+            payee.account.due_msat += due
+            amount = self._carry.take((listener, payee), due)
+            if amount:
+                payee.account.payments += 1
+                yield _Payment(payee, payer, amount, given, end * 60)
+
+    def _payee(self, programme: _Programme, due: Due) -> _Payee:
+        recipient = with_node(due.recipient, self._addresses)
+        identity = (recipient.type, recipient.address, recipient.name, recipient.custom)
+        key = (*identity, programme.feed.guid, programme.item.guid, programme.item.line, due.remote)
+        payee = self._payees.get(key)
+        if payee is None:
+            payee = self._payees[key] = self._new_payee(programme, recipient, identity, due.remote)
+        return payee
+
+    def _new_payee(
+        self, programme: _Programme, recipient: Recipient, identity: tuple[object, ...], remote: RemoteItem | None
+    ) -> _Payee:
+        account = self._accounts.get(identity)
+        if account is None:
+            custom = ", ".join(str(record_type) for record_type, _ in recipient.custom)
+            account = self._accounts[identity] = RecipientAccount(recipient.name, recipient.address, custom)
+            self.account.recipients.append(account)
+            for warning in lint_records(record_type for record_type, _ in recipient.custom):
+                self.account.warnings.append(
+                    f"{recipient.name or recipient.address}: record {warning.type}: {warning.message}"
+                )
+        feed, item = programme.feed, programme.item
+        metadata = PodcastMetadata(
+            podcast=feed.title or None if feed.guid or feed.title else feed.link or "untitled",
+            guid=feed.guid or None,
+            episode=item.title or None,
+            episode_guid=item.guid or None,
+            action="stream",
+            app_name=APP_NAME,
+            name=recipient.name or None,
+            remote_feed_guid=remote.feed_guid if remote else None,
+            remote_item_guid=remote.item_guid if remote else None,
+        )
+        return _Payee(recipient, account, metadata, recipient.records())
+
+    # Payments
+
+    def _pick_payers(self) -> list[bytes]:
+        """Choose nodes with funds, by chance, from which some recipient can be reached where any can."""
+        graph = self.planner.graph
+        funds: dict[int, int] = {}
+        for source, capacity in zip(graph.source, graph.capacity_msat, strict=True):
+            funds[source] = funds.get(source, 0) + capacity
+        recipients = {node_id for value in self._values() for node_id in self._node_ids(value)}
+        rich = [i for i, msat in funds.items() if msat >= _MIN_FUNDS_MSAT and graph.node_ids[i] not in recipients]
+        candidates = sorted(rich or set(graph.source) - {graph.index.get(r) for r in recipients})
+        if not candidates:
+            raise InputError("the graph has no node that could pay")
+        self._random.shuffle(candidates)
+        least = max(self.options.policy.min_msat, 1)
+        chosen: list[bytes] = []
+        for index in candidates[: 20 * self.options.payers]:
+            if any(self._reaches(graph.node_ids[index], recipient, least) for recipient in recipients):
+                chosen.append(graph.node_ids[index])
+            if len(chosen) == self.options.payers:
+                break
+        return chosen or [graph.node_ids[index] for index in candidates[: self.options.payers]]
+
+    def _values(self) -> Iterator[Value]:
+        """Yield every block that may be paid: those listened to, and those of feeds that remote items may name."""
+        yield from (programme.value for programme in self._programmes)
+        for feed in self._feeds.values():
+            yield from (value for value in (feed.value, *(item.value for item in feed.items)) if value is not None)
+
+    def _node_ids(self, value: Value) -> Iterator[bytes]:
+        for recipients in (value.recipients, *(split.recipients for split in value.time_splits)):
+            for recipient in recipients:
+                node_id = with_node(recipient, self._addresses).node_id
+                if node_id is not None:
+                    yield node_id
+
+    def _reaches(self, payer: bytes, recipient: bytes, amount_msat: int) -> bool:
+        try:
+            self.planner.plan(payer, recipient, amount_msat)
+        except NoRouteError:
+            return False
+        return True
+
+    def _carry_out(self, payments: list[_Payment]) -> None:
+        """Bring payments to their ends, those that may be tried again included."""
+        while payments:
+            planned = list(self._planned(payments))
+            outcomes = self._send(planned)
+            payments = []
+            for (payment, plan), outcome in zip(planned, outcomes, strict=True):
+                if outcome is None:
+                    continue
+                if outcome.code == 0:
+                    account = payment.payee.account
+                    account.settled += 1
+                    account.settled_msat += payment.amount_msat
+                    account.fee_msat += plan.fee_msat
+                    self.account.hops[len(plan.channels)] += 1
+                elif outcome.code == Code.TEMPORARY_CHANNEL_FAILURE and payment.attempts <= self.options.retries:
+                    self._avoid(plan.channels[outcome.layers])
+                    payments.append(payment)
+                else:
+                    self._fail(payment, _reason(outcome.code))
+
+    def _avoid(self, channel: int) -> None:
+        if channel not in self._avoided:
+            self._avoided.add(channel)
+            graph = self.planner.graph
+            self.planner.avoid(graph.scid[channel], graph.direction[channel])
+
+    def _fail(self, payment: _Payment, reason: str) -> None:
+        payment.payee.account.failed_msat[reason] += payment.amount_msat
+        self.account.failed[reason] += 1
+
+    def _planned(self, payments: list[_Payment]) -> Iterator[tuple[_Payment, Plan]]:
+        """Yield the payments that have a route, and it; the others have failed."""
+        began = time.perf_counter()
+        for payment in payments:
+            recipient = payment.payee.recipient
+            node_id = recipient.node_id
+            if node_id is None:
+                self._fail(payment, NO_REMOTE if recipient.type == _REMOTE else NO_ADDRESS)
+                continue
+            try:
+                plan = self.planner.plan(payment.payer, node_id, payment.amount_msat)
+            except (NoRouteError, RouteError) as error:
+                self._fail(payment, NO_ROUTE if isinstance(error, NoRouteError) else str(error))
+                continue
+            self.account.retries += payment.attempts > 0
+            payment.attempts += 1
+            yield payment, plan
+        self._spent("plan", began)
+
+    def _send(self, planned: list[tuple[_Payment, Plan]]) -> list[Outcome | None]:
+        """Build the onions of a wave and send them; None for a payment whose onion cannot be built (it has failed)."""
+        began = time.perf_counter()
+        height = self.network.block_height
+        keysends = []
+        for payment, plan in planned:
+            route = self.network.route(plan)
+            metadata = payment.payee.template(route).encode(payment.position, payment.amount_msat, payment.total_msat)
+            records = {**payment.payee.records, PODCAST_METADATA: metadata}
+            keysends.append(KeysendPayment(route, records, amount_msat=payment.amount_msat))
+        with build_keysends(keysends, block_height=height, hop_tables=self._tables) as batch:
+            self.account.attempts += len(keysends)
+            outgoing: list[Outgoing] = []
+            places: list[int] = []
+            for place, (payment, plan) in enumerate(planned):
+                error = batch.error(place)
+                if error is not None:
+                    self._fail(payment, f"onion: {error}")
+                    continue
+                onion = batch[place]
+                expiry = height + 1 + plan.cltv_deltas[0]
+                outgoing.append(
+                    Outgoing(onion.packet, onion.payment_hash, plan.channels[0], plan.amounts_msat[0], expiry)
+                )
+                places.append(place)
+        began = self._spent("build", began)
+        outcomes: list[Outcome | None] = [None] * len(planned)
+        for place, sent, outcome in zip(places, outgoing, self.network.send(outgoing), strict=True):
+            if outcome.code == 0 and sha256(outcome.preimage or b"").digest() != sent.payment_hash:
+                raise AccountError("a payment is called settled without its preimage")
+            outcomes[place] = outcome
+        self._spent("network", began)
+        return outcomes
+
+    def _spent(self, phase: str, began: float) -> float:
+        now = time.perf_counter()
+        self.account.seconds[phase] = self.account.seconds.get(phase, 0.0) + now - began
+        return now
+
+
+def _reason(code: int) -> str:
+    try:
+        return Code(code).name.lower()
+    except ValueError:
+        return f"code {code:#06x}"
+
+
+def _with_stand_ins(feeds: Sequence[Feed], values: Sequence[Value]) -> dict[str, Feed]:
+    """Return the feeds by guid, an unpayable recipient standing in for each remote item that is not at hand."""
+    by_guid = {feed.guid: feed for feed in feeds if feed.guid}
+    for value in values:
+        for remote in (split.remote for split in value.time_splits if split.remote is not None):
+            try:
+                resolve_remote(remote, by_guid)
+            except FeedError:
+                feed = by_guid.get(remote.feed_guid) or Feed("", remote.feed_guid, "", None, ())
+                missing = Recipient(
+                    "remote item", _REMOTE, f"{remote.feed_guid} {remote.item_guid or ''}".strip(), None
+                )
+                stand_in = Value("lightning", "keysend", None, (missing,))
+                if remote.item_guid is None:
+                    by_guid[remote.feed_guid] = replace(feed, value=stand_in)
+                else:
+                    others = tuple(item for item in feed.items if item.guid != remote.item_guid)
+                    item = Item("", remote.item_guid, stand_in)
+                    by_guid[remote.feed_guid] = replace(feed, items=(*others, item))
+    return by_guid
