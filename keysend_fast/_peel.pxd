@@ -5,7 +5,7 @@ from keysend_fast._native cimport Arena
 cdef class PeelBatch:
     cdef Py_ssize_t n
     cdef readonly uint32_t hop_payloads_size
-    cdef Arena public, secret
+    cdef Arena public, secret, payloads
     cdef uint8_t *payloads_at
     cdef uint8_t *next_at
     cdef uint8_t *finals_at

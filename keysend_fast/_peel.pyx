@@ -51,6 +51,7 @@ cdef class PeeledOnion:
 
 
 @cython.final
+@cython.no_gc      # refers to arenas only; and __dealloc__ needs them
 cdef class PeelBatch:
     """Outcome of peel_onions: a sequence of PeeledOnion views with a status for every packet; ``batch[i]`` raises its error."""
 
@@ -122,7 +123,16 @@ cdef class PeelBatch:
 
     def wipe(self):
         """Zero every shared secret and payload of the batch now; freeing it does too."""
+        cdef Py_ssize_t i
         api.wipe(self.secret.p, self.secret.size)
+        for i in range(self.n):
+            api.wipe(self.payloads_at + i * self.hop_payloads_size, self.lens_at[i])
+
+    def __dealloc__(self):
+        cdef Py_ssize_t i
+        if self.payloads_at != NULL:
+            for i in range(self.n):
+                api.wipe(self.payloads_at + i * self.hop_payloads_size, self.lens_at[i])
 
     def __enter__(self):
         return self
@@ -217,8 +227,10 @@ def peel_onions(packets, node_privkey, associated_data, *, hop_payloads_size=KSF
     b.statuses_at = <ksf_status *>p
     p += round64(n * sizeof(ksf_status))
     b.finals_at = p
-    b.secret = new_arena(round64(32 * n) + n * <Py_ssize_t>hop_payloads_size, SECRETS)
-    b.payloads_at = b.secret.p + round64(32 * n)
+    b.secret = new_arena(32 * n, SECRETS)
+    b.payloads = new_arena(n * <Py_ssize_t>hop_payloads_size, PUBLIC)   # secret, but wiped row by row: only what was written
+    b.payloads_at = b.payloads.p
+    memset(b.lens_at, 0, 4 * n)
     memset(b.statuses_at, 0, n * sizeof(ksf_status))
     c.shared_secrets = b.secret.p
     c.payloads = b.payloads_at
@@ -240,6 +252,7 @@ def peel_onions(packets, node_privkey, associated_data, *, hop_payloads_size=KSF
         if n:
             run_blocks(<block_fn>api.peel_block, &c, n, block, api.peel_scratch(&c, block), workers)
     except BaseException:
+        b.wipe()
         memset(b.public.p, 0, b.public.size)
         api.wipe(b.secret.p, b.secret.size)
         for i in range(n):

@@ -133,7 +133,7 @@ typedef struct ksf_peel_batch {
     size_t ad_len;
     const uint8_t *node_privkey; /* 32 SECRET */
     uint8_t *shared_secrets;     /* n x 32 out SECRET */
-    uint8_t *payloads;           /* n x hop_payloads_bytes out: the frame's payload from each row's start, rest zero */
+    uint8_t *payloads;           /* n x hop_payloads_bytes out: the frame's payload from each row's start; the rest is not written */
     uint32_t *payload_lens;      /* n out */
     uint8_t *next_packets;       /* n x (66 + hop_payloads_bytes) out: all zero where final */
     uint8_t *finals;             /* n out: 1 where the layer's hmac is zero, so this node is the last */

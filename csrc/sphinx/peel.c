@@ -93,8 +93,6 @@ void ksf_peel_block_run(const ksf_peel_batch *b, size_t begin, size_t end, void 
     uint32_t *index = (uint32_t *)(void *)(base + l.index);
     const size_t room = ksf_round_up(2 * l.size, 64);
     size_t m = 0;
-    memset(b->payloads + l.size * begin, 0, l.size * n);
-    memset(b->next_packets + l.packet * begin, 0, l.packet * n);
     memset(b->payload_lens + begin, 0, n * sizeof *b->payload_lens);
     memset(b->finals + begin, 0, n);
     for (size_t i = begin; i < end; i++)
@@ -124,8 +122,10 @@ void ksf_peel_block_run(const ksf_peel_batch *b, size_t begin, size_t end, void 
     b->suite->ecmult->peel_next(&peel, index, m, base + l.ecmult);
     for (size_t j = 0; j < m; j++)
         memcpy(b->next_packets + l.packet * (begin + index[j]) + 1, next + KSF_POINT_BYTES * (size_t)index[j], KSF_POINT_BYTES);
-    for (size_t i = 0; i < n; i++)
-        if (b->statuses[begin + i].code != KSF_OK) ksf_wipe(b->shared_secrets + 32 * (begin + i), 32);
+    for (size_t i = begin; i < end; i++) {
+        if (b->statuses[i].code != KSF_OK) ksf_wipe(b->shared_secrets + 32 * i, 32);
+        if (b->statuses[i].code != KSF_OK || b->finals[i]) memset(b->next_packets + l.packet * i, 0, l.packet);
+    }
     ksf_wipe(rho, 32 * n);
     ksf_wipe(mu, 32 * n);
     ksf_wipe(streams, KSF_PEEL_GROUP * room);
