@@ -7,8 +7,7 @@ from libc.string cimport memcpy
 
 from keysend_fast._ksf cimport KSF_ERR_TLV, KSF_HOP_PAYLOADS_BYTES, KSF_MAX_HOPS, ksf_api, ksf_keysend_plan, ksf_status
 from keysend_fast._native cimport copy_exact, native_api
-
-from collections.abc import Mapping
+from keysend_fast._tlv cimport encode_stream, stream_error
 
 from keysend_fast.errors import RouteError, TlvError
 
@@ -162,49 +161,32 @@ cdef class Route:
         return f"<Route of {self.n_hops} hops, {self.amount_msat} msat>"
 
 
-cdef bytes encode_pairs(object pairs):
-    cdef uint8_t head[18]
-    cdef size_t k
-    cdef uint64_t t
-    cdef list parts = []
-    for key, value in pairs:
-        if isinstance(key, bool) or not isinstance(key, int) or not 0 <= key < 1 << 64:
-            raise TlvError(f"type {key!r} is not an int in 0 .. 2^64 - 1", type=None, offset=None)
-        if not isinstance(value, (bytes, bytearray, memoryview)):
-            raise TlvError(f"the value of type {key} is {type(value).__name__}, not bytes", type=key, offset=None)
-        t = key
-        k = api.bigsize_write(head, t)
-        k += api.bigsize_write(head + k, len(value))
-        parts.append(PyBytes_FromStringAndSize(<char *>head, k))
-        parts.append(bytes(value))
-    return b"".join(parts)
-
-
 cpdef bytes encode_records(object records):
     """Custom records as a checked TLV stream.
 
     records: mapping of type to value (sorted here), pairs in increasing order of type, or an encoded stream. Types are
     65536 and above, 5482373484 excepted (BOLT 4; bLIP 3). Raises TlvError with type and offset.
     """
-    cdef ksf_status status
+    cdef ksf_status status, malformed
+    cdef const uint8_t *p
+    cdef size_t n
     cdef bytes stream
     if PyBytes_CheckExact(records):
         stream = records
     elif isinstance(records, (bytearray, memoryview)):
         stream = bytes(records)
-    elif isinstance(records, Mapping):
-        stream = encode_pairs(records.items() if len(records) == 1 else sorted(records.items()))
     else:
-        stream = encode_pairs(records)
+        stream = encode_stream(records)
     if len(stream) > 0x7FFFFFFF:
         raise TlvError(f"records of {len(stream)} bytes fit no onion", type=None, offset=None)
-    if api.records_check(<const uint8_t *>PyBytes_AsString(stream), len(stream), &status) != 0:
-        if status.type == 5482373484:
-            why = f"type {status.type} is the keysend preimage's, which is not a custom record"
-        elif 0 < status.type < 65536:
+    p = <const uint8_t *>PyBytes_AsString(stream)
+    if api.records_check(p, len(stream), &status) != 0:
+        if api.tlv_scan(p, len(stream), NULL, 0, &n, &malformed) != 0 and malformed.offset <= status.offset:
+            raise stream_error(p, len(stream), &malformed)
+        if status.type < 65536:
             why = f"type {status.type} is below 65536, where custom records begin"
         else:
-            why = f"the stream is not well-formed at offset {status.offset}: types increase, integers are minimal, lengths fit"
+            why = f"type {status.type} is the keysend preimage's, which is not a custom record"
         raise TlvError(why, type=status.type, offset=status.offset)
     return stream
 

@@ -1,0 +1,6 @@
+from collections.abc import Container, Iterable, Mapping
+
+from keysend_fast._types import Buffer
+
+def parse(stream: Buffer, *, known: Container[int] | None = None) -> list[tuple[int, bytes]]: ...
+def encode(records: Mapping[int, Buffer] | Iterable[tuple[int, Buffer]]) -> bytes: ...
