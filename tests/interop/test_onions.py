@@ -46,8 +46,8 @@ def _keysends(workload: Workload, case: str) -> bytes:
             Hop(ids[hop["node"]], hop["scid"], hop["amount_msat"], hop["cltv_expiry"] - height) for hop in onion["hops"]
         ]
         records = {kind: bytes.fromhex(value) for kind, value in onion["records"]}
-        secrets = {name: bytes.fromhex(onion[name]) for name in ("preimage", "session_key")}
-        payments.append(KeysendPayment(Route(hops), records, **secrets))
+        preimage, session_key = bytes.fromhex(onion["preimage"]), bytes.fromhex(onion["session_key"])
+        payments.append(KeysendPayment(Route(hops), records, preimage=preimage, session_key=session_key))
     batch = build_keysends(payments, block_height=height - 1)
     assert batch.errors() == []
     return bytes(batch.packets)
