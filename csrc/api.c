@@ -6,6 +6,7 @@
 #include "secp256k1/ecmult_libsecp.h"
 #include "secp256k1/scalar_bytes.h"
 #include "sha256/sha256.h"
+#include "sphinx/failure.h"
 #include "sphinx/sphinx.h"
 #include "tlv/tlv.h"
 #include "util.h"
@@ -153,6 +154,10 @@ static const ksf_api THE_API = {
     .scalar_valid = api_scalar_valid,
     .wipe = api_wipe,
     .equal = api_equal,
+    .return_decode_scratch = ksf_return_decode_scratch,
+    .return_decode_block = ksf_return_decode_block,
+    .return_step_scratch = ksf_return_step_scratch,
+    .return_step_block = ksf_return_step_block,
 };
 
 const ksf_api *ksf_get_api(void) { return &THE_API; }

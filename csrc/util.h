@@ -26,6 +26,10 @@ KSF_INLINE uint64_t ksf_load64_le(const uint8_t *p) {
     return v;
 }
 KSF_INLINE uint64_t ksf_load64_be(const uint8_t *p) { return __builtin_bswap64(ksf_load64_le(p)); }
+KSF_INLINE void ksf_store16_be(uint8_t *p, uint16_t v) {
+    p[0] = (uint8_t)(v >> 8);
+    p[1] = (uint8_t)v;
+}
 KSF_INLINE void ksf_store32_le(uint8_t *p, uint32_t v) { memcpy(p, &v, 4); }
 KSF_INLINE void ksf_store32_be(uint8_t *p, uint32_t v) { ksf_store32_le(p, __builtin_bswap32(v)); }
 KSF_INLINE void ksf_store64_le(uint8_t *p, uint64_t v) { memcpy(p, &v, 8); }
@@ -52,6 +56,19 @@ KSF_INLINE uint64_t ksf_equal(const uint8_t *a, const uint8_t *b, size_t n) {
 KSF_INLINE void ksf_wipe(void *p, size_t n) {
     memset(p, 0, n);
     __asm__ __volatile__("" : : "r"(p) : "memory");
+}
+/* dst[0..n) ^= src[0..n). */
+KSF_INLINE void ksf_xor(uint8_t *dst, const uint8_t *src, size_t n) {
+    size_t i = 0;
+    for (; i + 64 <= n; i += 64) {
+        uint64_t a[8], c[8];
+        memcpy(a, dst + i, 64);
+        memcpy(c, src + i, 64);
+        for (int j = 0; j < 8; j++) a[j] ^= c[j];
+        memcpy(dst + i, a, 64);
+    }
+    for (; i + 8 <= n; i += 8) ksf_store64_le(dst + i, ksf_load64_le(dst + i) ^ ksf_load64_le(src + i));
+    for (; i < n; i++) dst[i] ^= src[i];
 }
 /* n rounded up to a multiple of the power of two `to`. */
 KSF_INLINE size_t ksf_round_up(size_t n, size_t to) { return (n + to - 1) & ~(to - 1); }

@@ -8,6 +8,11 @@ cdef extern from "ksf.h" nogil:
         KSF_PACKET_BYTES
         KSF_PACKET_OVERHEAD
         KSF_MAX_HOPS
+        KSF_FAILURE_ROUNDS
+        KSF_FAILURE_PACKET_MAX
+        KSF_ATTRIBUTION_HOPS
+        KSF_ATTRIBUTION_BYTES
+        KSF_NO_HOP
         KSF_OK
         KSF_ERR_NO_HOPS
         KSF_ERR_SESSION_KEY
@@ -25,6 +30,8 @@ cdef extern from "ksf.h" nogil:
         KSF_ERR_POINT
         KSF_ERR_NO_CHANNEL
         KSF_CANCELLED
+        KSF_ERR_UNDECODABLE
+        KSF_ERR_FAILURE_MESSAGE
 
     ctypedef struct ksf_status:
         uint16_t code
@@ -118,6 +125,50 @@ cdef extern from "ksf.h" nogil:
         uint32_t hop_payloads_bytes
         uint32_t reserved
 
+    ctypedef struct ksf_return:
+        const uint8_t *packet
+        const uint8_t *shared_secrets
+        const uint8_t *attribution_data
+        uint8_t *body
+        uint32_t packet_len
+        uint16_t n_hops
+        uint16_t reserved
+
+    ctypedef struct ksf_return_report:
+        uint16_t erring_hop
+        uint16_t message_len
+        uint16_t first_unverified
+        uint16_t n_hold_times
+        uint32_t hold_times[20]
+
+    ctypedef struct ksf_return_batch:
+        size_t n
+        const ksf_suite *suite
+        const ksf_return *returns
+        ksf_return_report *reports
+        ksf_status *statuses
+        uint32_t max_packet_len
+        uint32_t max_hops
+
+    ctypedef struct ksf_return_step:
+        const uint8_t *shared_secret
+        const uint8_t *message
+        const uint8_t *packet_in
+        const uint8_t *attribution_in
+        uint8_t *packet_out
+        uint8_t *attribution_out
+        uint32_t packet_len
+        uint32_t message_len
+        uint32_t hold_time
+        uint32_t reserved
+
+    ctypedef struct ksf_return_step_batch:
+        size_t n
+        const ksf_suite *suite
+        const ksf_return_step *steps
+        uint32_t max_packet_len
+        uint32_t reserved
+
     ctypedef struct ksf_tlv_record:
         uint64_t type
         uint32_t offset
@@ -179,3 +230,7 @@ cdef extern from "ksf.h" nogil:
         int (*scalar_valid)(const uint8_t *scalar) noexcept nogil
         void (*wipe)(void *p, size_t n) noexcept nogil
         int (*equal)(const uint8_t *a, const uint8_t *b, size_t n) noexcept nogil
+        size_t (*return_decode_scratch)(const ksf_return_batch *batch) noexcept nogil
+        void (*return_decode_block)(const ksf_return_batch *batch, size_t begin, size_t end, void *scratch) noexcept nogil
+        size_t (*return_step_scratch)(const ksf_return_step_batch *batch) noexcept nogil
+        void (*return_step_block)(const ksf_return_step_batch *batch, size_t begin, size_t end, void *scratch) noexcept nogil

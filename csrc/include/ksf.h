@@ -17,25 +17,32 @@
 #define KSF_PACKET_BYTES 1366
 #define KSF_PACKET_OVERHEAD 66
 #define KSF_MAX_HOPS 400
+#define KSF_FAILURE_ROUNDS 27
+#define KSF_FAILURE_PACKET_MAX 65535
+#define KSF_ATTRIBUTION_HOPS 20
+#define KSF_ATTRIBUTION_BYTES 920
+#define KSF_NO_HOP 65535
 
 /* Codes of ksf_status. hop, offset and type mean what the comment says, else 0. */
 #define KSF_OK 0
-#define KSF_ERR_NO_HOPS 1        /* a route without hops, or with more than KSF_MAX_HOPS */
-#define KSF_ERR_SESSION_KEY 2    /* hop: where the (blinded) scalar is 0, or the session key not below the order */
-#define KSF_ERR_NODE_KEY 3       /* hop: its node id is not a compressed point */
-#define KSF_ERR_PAYLOAD_SIZE 4   /* hop: payload of 0 or 1 byte, reserved by BOLT 4 */
-#define KSF_ERR_ONION_SIZE 5     /* frames exceed hop_payloads; offset: by how many bytes */
-#define KSF_ERR_TLV 6            /* offset, type: where a record stream breaks BOLT 1, or a reserved type */
-#define KSF_ERR_AMOUNT 7         /* hop: amount above 2^63 - 1, or another amount without the hop's policy */
-#define KSF_ERR_CLTV 8           /* hop: block height + 1 + delta does not fit 32 bits */
-#define KSF_ERR_VERSION 9        /* packet version is not 0 */
-#define KSF_ERR_EPHEMERAL_KEY 10 /* packet's public key is not a point */
-#define KSF_ERR_HMAC 11          /* packet's HMAC does not match */
-#define KSF_ERR_FRAME 12         /* offset: the decrypted frame's length is reserved, not minimal or runs out */
-#define KSF_ERR_SCALAR 13        /* scalar is 0 or not below the group order */
-#define KSF_ERR_POINT 14         /* public key is not a compressed point */
-#define KSF_ERR_NO_CHANNEL 15    /* hop: a hop behind the first has no short_channel_id */
-#define KSF_CANCELLED 16         /* never reached: the batch was interrupted */
+#define KSF_ERR_NO_HOPS 1          /* a route without hops, or with more than KSF_MAX_HOPS */
+#define KSF_ERR_SESSION_KEY 2      /* hop: where the (blinded) scalar is 0, or the session key not below the order */
+#define KSF_ERR_NODE_KEY 3         /* hop: its node id is not a compressed point */
+#define KSF_ERR_PAYLOAD_SIZE 4     /* hop: payload of 0 or 1 byte, reserved by BOLT 4 */
+#define KSF_ERR_ONION_SIZE 5       /* frames exceed hop_payloads; offset: by how many bytes */
+#define KSF_ERR_TLV 6              /* offset, type: where a record stream breaks BOLT 1, or a reserved type */
+#define KSF_ERR_AMOUNT 7           /* hop: amount above 2^63 - 1, or another amount without the hop's policy */
+#define KSF_ERR_CLTV 8             /* hop: block height + 1 + delta does not fit 32 bits */
+#define KSF_ERR_VERSION 9          /* packet version is not 0 */
+#define KSF_ERR_EPHEMERAL_KEY 10   /* packet's public key is not a point */
+#define KSF_ERR_HMAC 11            /* packet's HMAC does not match */
+#define KSF_ERR_FRAME 12           /* offset: the decrypted frame's length is reserved, not minimal or runs out */
+#define KSF_ERR_SCALAR 13          /* scalar is 0 or not below the group order */
+#define KSF_ERR_POINT 14           /* public key is not a compressed point */
+#define KSF_ERR_NO_CHANNEL 15      /* hop: a hop behind the first has no short_channel_id */
+#define KSF_CANCELLED 16           /* never reached: the batch was interrupted */
+#define KSF_ERR_UNDECODABLE 17     /* no node of the route authenticated the return packet */
+#define KSF_ERR_FAILURE_MESSAGE 18 /* hop: it authenticated a return packet that holds no failure message */
 
 typedef struct ksf_status {
     uint16_t code;
@@ -142,6 +149,58 @@ typedef struct ksf_peel_batch {
     uint32_t reserved;
 } ksf_peel_batch;
 
+/* What came back for one HTLC: a failure's return packet, its attribution data, or both; a fulfilled HTLC has no packet. */
+typedef struct ksf_return {
+    const uint8_t *packet;           /* packet_len, as it arrived; NULL: the HTLC was fulfilled */
+    const uint8_t *shared_secrets;   /* n_hops x 32 SECRET, the first hop's first */
+    const uint8_t *attribution_data; /* 920 as it arrived, or NULL */
+    uint8_t *body; /* packet_len - 32 out: u16 length, message, u16 length, padding; all zero without an erring hop. NULL: none wanted */
+    uint32_t packet_len; /* 0 .. KSF_FAILURE_PACKET_MAX */
+    uint16_t n_hops;
+    uint16_t reserved;
+} ksf_return;
+
+typedef struct ksf_return_report {
+    uint16_t erring_hop;       /* who authenticated the packet, or KSF_NO_HOP */
+    uint16_t message_len;      /* the failure message is at body + 2 */
+    uint16_t first_unverified; /* the first hop whose HMAC in attribution_data does not match, or KSF_NO_HOP */
+    uint16_t n_hold_times;     /* of the first hops, as far as they verify and no further than the erring hop */
+    uint32_t hold_times[20];   /* units of 100 ms; the rest zero */
+} ksf_return_report;
+
+typedef struct ksf_return_batch {
+    size_t n;
+    const ksf_suite *suite;
+    const ksf_return *returns;  /* n */
+    ksf_return_report *reports; /* n out */
+    ksf_status *statuses;       /* n in/out */
+    uint32_t max_packet_len;    /* of the returns */
+    uint32_t max_hops;          /* of the returns */
+} ksf_return_batch;
+
+/* What one node does to what it returns: the erring node makes a packet (message set), the others wrap one (packet_in set), and
+ * for a fulfilled HTLC there is none (packet_len 0). */
+typedef struct ksf_return_step {
+    const uint8_t *shared_secret;  /* 32 SECRET: of this node and the origin */
+    const uint8_t *message;        /* message_len <= packet_len - 36: the rest is zero padding */
+    const uint8_t *packet_in;      /* packet_len, as it came from downstream; may be packet_out */
+    const uint8_t *attribution_in; /* 920, as it came from downstream; NULL: none came. May be attribution_out */
+    uint8_t *packet_out;           /* packet_len */
+    uint8_t *attribution_out;      /* 920; NULL: this node has no attribution data */
+    uint32_t packet_len;           /* 0 .. KSF_FAILURE_PACKET_MAX */
+    uint32_t message_len;
+    uint32_t hold_time; /* this node's, in units of 100 ms */
+    uint32_t reserved;
+} ksf_return_step;
+
+typedef struct ksf_return_step_batch {
+    size_t n;
+    const ksf_suite *suite;
+    const ksf_return_step *steps; /* n */
+    uint32_t max_packet_len;      /* of the steps */
+    uint32_t reserved;
+} ksf_return_step_batch;
+
 typedef struct ksf_tlv_record {
     uint64_t type;
     uint32_t offset; /* of the value, in its stream */
@@ -247,6 +306,16 @@ typedef struct ksf_api {
     void (*wipe)(void *p, size_t n);
     /* 1 if equal; constant time in the contents */
     int (*equal)(const uint8_t *a, const uint8_t *b, size_t n);
+
+    /* -- failures and attribution data ---------------------------------------------------------------------------- */
+    /* Scratch of return_decode_block and return_step_block. */
+    size_t (*return_decode_scratch)(const ksf_return_batch *batch);
+    /* The origin's side, items begin..end-1. 27 rounds whatever the route, 20 of attribution data; which hop erred and which
+     * did not verify becomes public at the end. Threads may run disjoint ranges. */
+    void (*return_decode_block)(const ksf_return_batch *batch, size_t begin, size_t end, void *scratch);
+    size_t (*return_step_scratch)(const ksf_return_step_batch *batch);
+    /* A node's side, items begin..end-1. */
+    void (*return_step_block)(const ksf_return_step_batch *batch, size_t begin, size_t end, void *scratch);
 } ksf_api;
 
 const ksf_api *ksf_get_api(void);

@@ -216,27 +216,35 @@ void ksf_hmac_sha256_rows(const ksf_sha256_impl *impl, uint8_t *out, const uint8
     ksf_wipe(&lanes, sizeof lanes);
 }
 
-void ksf_hmac_sha256_many(const ksf_sha256_impl *impl, uint8_t *out, const uint8_t *const *keys, const size_t *key_lengths,
-                          const uint8_t *const *messages, const size_t *lengths, size_t n) {
+void ksf_hmac_sha256_resume_many(const ksf_sha256_impl *impl, uint8_t *out, const ksf_hmac_key *const *keys, uint64_t before,
+                                 const uint8_t *const *messages, const size_t *lengths, size_t n) {
     ksf_sha256_lanes lanes;
-    ksf_hmac_key prepared[KSF_CHUNK];
     for (size_t i = 0, run; i < n; i += run) {
         run = ksf_run(lengths, i, n);
-        for (size_t l = 0; l < run; l++) {
-            ksf_hmac_key_init(impl, &prepared[l], keys[i + l], key_lengths[i + l]);
-            memcpy(lanes.states[l], prepared[l].inner, sizeof lanes.states[l]);
-        }
-        ksf_lanes_absorb_run(impl, &lanes, messages + i, lengths + i, KSF_SHA256_BLOCK, run);
+        for (size_t l = 0; l < run; l++) memcpy(lanes.states[l], keys[i + l]->inner, sizeof lanes.states[l]);
+        ksf_lanes_absorb_run(impl, &lanes, messages + i, lengths + i, before, run);
         for (size_t l = 0; l < run; l++) {
             ksf_digest_put(lanes.tails[l], lanes.states[l]);
             ksf_tail_of_32(lanes.tails[l]);
-            memcpy(lanes.states[l], prepared[l].outer, sizeof lanes.states[l]);
+            memcpy(lanes.states[l], keys[i + l]->outer, sizeof lanes.states[l]);
         }
         ksf_lanes_absorb_tails(impl, &lanes, 0, 1, run);
         ksf_lanes_digests(&lanes, out + KSF_SHA256_BYTES * i, run);
     }
-    ksf_wipe(prepared, sizeof prepared);
     ksf_wipe(&lanes, sizeof lanes);
 }
 
-KSF_OPTIMIZE_END
+void ksf_hmac_sha256_many(const ksf_sha256_impl *impl, uint8_t *out, const uint8_t *const *keys, const size_t *key_lengths,
+                          const uint8_t *const *messages, const size_t *lengths, size_t n) {
+    ksf_hmac_key prepared[KSF_CHUNK];
+    const ksf_hmac_key *ready[KSF_CHUNK];
+    for (size_t i = 0; i < n; i += KSF_CHUNK) {
+        const size_t m = ksf_min(n - i, KSF_CHUNK);
+        for (size_t l = 0; l < m; l++) {
+            ksf_hmac_key_init(impl, &prepared[l], keys[i + l], key_lengths[i + l]);
+            ready[l] = &prepared[l];
+        }
+        ksf_hmac_sha256_resume_many(impl, out + KSF_SHA256_BYTES * i, ready, KSF_SHA256_BLOCK, messages + i, lengths + i, m);
+    }
+    ksf_wipe(prepared, sizeof prepared);
+}

@@ -43,6 +43,11 @@ void ksf_hmac_sha256_32_rows(const ksf_sha256_impl *impl, const ksf_hmac_key *ke
 void ksf_hmac_sha256_rows(const ksf_sha256_impl *impl, uint8_t *out, const uint8_t *keys, const uint8_t *const *first, size_t first_len,
                           const uint8_t *const *second, size_t second_len, size_t n);
 
+/* out[32*i..] = the HMAC whose inner hash stands at keys[i]->inner and goes on with messages[i], i < n. before: bytes absorbed
+ * so far, the same for all: the key's block and whole blocks of the message. Neighbours of one length run in lanes. */
+void ksf_hmac_sha256_resume_many(const ksf_sha256_impl *impl, uint8_t *out, const ksf_hmac_key *const *keys, uint64_t before,
+                                 const uint8_t *const *messages, const size_t *lengths, size_t n);
+
 /* out[32*i..] = HMAC(keys[i], messages[i]), any lengths, i < n. */
 void ksf_hmac_sha256_many(const ksf_sha256_impl *impl, uint8_t *out, const uint8_t *const *keys, const size_t *key_lengths,
                           const uint8_t *const *messages, const size_t *lengths, size_t n);

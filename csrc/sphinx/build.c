@@ -140,20 +140,6 @@ static void ksf_run_chain(const ksf_block *k, void *scratch) {
     suite->ecmult->key_chain(&chain, scratch);
 }
 
-/* dst[0..n) ^= src[0..n); n differs between onions but is public (lengths of frames). */
-static void ksf_xor(uint8_t *dst, const uint8_t *src, size_t n) {
-    size_t i = 0;
-    for (; i + 64 <= n; i += 64) {
-        uint64_t a[8], c[8];
-        memcpy(a, dst + i, 64);
-        memcpy(c, src + i, 64);
-        for (int j = 0; j < 8; j++) a[j] ^= c[j];
-        memcpy(dst + i, a, 64);
-    }
-    for (; i + 8 <= n; i += 8) ksf_store64_le(dst + i, ksf_load64_le(dst + i) ^ ksf_load64_le(src + i));
-    for (; i < n; i++) dst[i] ^= src[i];
-}
-
 /* One onion of a group on its way through the wrapping. */
 typedef struct {
     size_t place;      /* in the block */
