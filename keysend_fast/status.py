@@ -29,6 +29,8 @@ class Status(IntEnum):
     POINT = 14
     NO_CHANNEL = 15
     CANCELLED = 16
+    UNDECODABLE = 17
+    FAILURE_MESSAGE = 18
 
 
 _ERRORS: dict[Status, tuple[type[errors.OnionError], str]] = {
