@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 def bigsize(value: int) -> bytes:
-    """BOLT 1, BigSize."""
+    """BOLT 1, Fundamental Types."""
     if value < 0xFD:
         return value.to_bytes(1, "big")
     for prefix, size in ((b"\xfd", 2), (b"\xfe", 4), (b"\xff", 8)):
@@ -21,5 +21,5 @@ def truncated(value: int) -> bytes:
 
 
 def tlv_stream(records: Iterable[tuple[int, bytes]]) -> bytes:
-    """BOLT 1, TLV stream; sorts by type."""
+    """BOLT 1, Type-Length-Value Format; sorts by type."""
     return b"".join(bigsize(kind) + bigsize(len(value)) + value for kind, value in sorted(records))
