@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
+from typing import cast
 
 from keysend_fast.errors import FeedError, InputError, NoRouteError, RouteError, SplitError
 from keysend_fast.keysend import KeysendPayment, build_keysends, onion_budget
@@ -401,9 +402,8 @@ class Stream:
                     continue
                 onion = batch[place]
                 expiry = height + 1 + plan.cltv_deltas[0]
-                outgoing.append(
-                    Outgoing(onion.packet, onion.payment_hash, plan.channels[0], plan.amounts_msat[0], expiry)
-                )
+                payment_hash = cast(bytes, onion.payment_hash)  # None for raw onions only
+                outgoing.append(Outgoing(onion.packet, payment_hash, plan.channels[0], plan.amounts_msat[0], expiry))
                 places.append(place)
         began = self._spent("build", began)
         outcomes: list[Outcome | None] = [None] * len(planned)
