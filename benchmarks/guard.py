@@ -30,7 +30,7 @@ from .peers.workload import make, write
 
 FORMAT = 1
 LOOP = "coincurve-var"
-OURS = ("ours-batch", "ours-warm", "ours-keysend", "ours-single", "ours-libsecp256k1")
+OURS = ("ours-batch", "ours-warm", "ours-keysend", "ours-single", "ours-single-warm", "ours-libsecp256k1")
 RATIO_BOUND = 0.15  # of a ratio between best passes; two shared cores repeat it to about a tenth
 INSTRUCTION_BOUND = 0.02  # of a count that does not vary; room for a compiler's minor release
 RETRIES = 3

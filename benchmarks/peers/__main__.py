@@ -65,9 +65,9 @@ def _render(options: argparse.Namespace) -> int:
         "peers-throughput-by-threads": "Onions a second against threads",
     }
     first = "peers-onions-per-second"
-    insert(ROOT / "README.md", f"![{alt[first]}](docs/images/{first}.png)\n\n{table(saved, full=False)}")
     pictures = "\n\n".join(f"![{alt[name]}](images/{name}.svg)" for name in names)
     insert(ROOT / "docs" / "benchmarks.md", f"{table(saved)}\n\n{notes(saved)}\n\n{pictures}")
+    insert(ROOT / "README.md", f"![{alt[first]}](docs/images/{first}.png)\n\n{table(saved, full=False)}")
     print(f"drew {', '.join(names)}")
     return 0
 

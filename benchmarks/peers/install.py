@@ -215,6 +215,7 @@ PEERS = (
     PeerSpec("ours-batch", "keysend_fast, batch", lambda: ours("batch"), native=True),
     PeerSpec("ours-warm", "keysend_fast, batch, warm hop tables", lambda: ours("warm"), native=True),
     PeerSpec("ours-keysend", "keysend_fast, whole keysends", lambda: ours("keysend"), native=True),
+    PeerSpec("ours-single-warm", "keysend_fast, one call an onion, warm hop tables", lambda: ours("single-warm")),
     PeerSpec("ours-single", "keysend_fast, one call an onion", lambda: ours("single")),
     PeerSpec("ours-libsecp256k1", "keysend_fast over libsecp256k1, batch", lambda: ours("libsecp256k1"), native=True),
     PeerSpec("ldk", "LDK", ldk, native=True),

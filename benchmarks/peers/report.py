@@ -105,7 +105,9 @@ def notes(run: Run) -> str:
         if "not_available" in peer:
             bullets.append(f"* {peer['label']}: not available: {peer['not_available']}")
         else:
-            bullets.append(f"* {peer['label']}: {peer['version']}, {peer['build']}")
+            tables = peer.get("tables")
+            held = f", {tables['tables']} tables in {tables['bytes'] / 1e6:.1f} MB" if tables else ""
+            bullets.append(f"* {peer['label']}: {peer['version']}, {peer['build']}{held}")
     invalid = [peer for peer in run["peers"] if peer.get("bytes") == "invalid"]
     lines += ["", *bullets]
     if invalid:

@@ -1,8 +1,8 @@
-"""This project as a peer: `python -m benchmarks.peers.ours.adapter {batch,warm,keysend,single,libsecp256k1} WORKLOAD`.
+"""This project as a peer: `python -m benchmarks.peers.ours.adapter VARIANT WORKLOAD`.
 
-`batch` builds given payloads like the other peers, without tables of its own; `warm` has a hop table for every node
-before the clock starts; `keysend` also encodes the payloads, from routes and records; `single` makes one call an onion;
-`libsecp256k1` forces that elliptic-curve implementation.
+Variants: `batch` builds given payloads like the other peers, without tables of its own; `warm` has a hop table for every node
+before the clock starts; `keysend` also encodes the payloads, from routes and records; `single` and
+`single-warm` make one call an onion; `libsecp256k1` forces that elliptic-curve implementation.
 """
 
 from __future__ import annotations
@@ -60,10 +60,11 @@ class Ours(Peer):
         super().__init__(workload)
         self.variant = variant
         self.name = f"ours-{variant}"
-        self.threads = variant != "single"
+        self.single = variant.startswith("single")
+        self.threads = not self.single
         self.implementation = "libsecp256k1" if variant == "libsecp256k1" else None
         self.tables: HopTables | None = None
-        if variant == "warm":
+        if variant in ("warm", "single-warm"):
             self.tables = HopTables(TABLE_BYTES)
             self.tables.warm(self.node_ids)
 
@@ -79,7 +80,7 @@ class Ours(Peer):
             "version": f"keysend_fast {config['keysend_fast']}",
             "build": f"{parts}, {config['compiler']}, {config['coincurve']}",
             "chosen": chosen,
-            "tables": tables and {"tables": tables["tables"], "bytes": tables["bytes"]},
+            "tables": tables and {key: tables[key] for key in ("tables", "bytes")},
         }
 
     def prepare_build(self, jobs: Sequence[Job], threads: int) -> Callable[[], Sequence[bytes]]:
@@ -89,8 +90,8 @@ class Ours(Peer):
         if self.variant == "keysend":
             return self._prepare_keysends(jobs, threads)
         requests = [OnionRequest(job.public_keys, job.payloads, job.session_key, job.associated_data) for job in jobs]
-        if self.variant == "single":
-            return lambda: [build_onion(*request).packet for request in requests]
+        if self.single:
+            return lambda: [build_onion(*request, hop_tables=self.tables).packet for request in requests]
         return lambda: _whole(
             build_onions(requests, threads=threads, implementation=self.implementation, hop_tables=self.tables)
         )
@@ -111,10 +112,10 @@ class Ours(Peer):
 
     def prepare_peel(self, jobs: Sequence[Job], packets: Sequence[bytes], threads: int) -> Callable[[], object]:
         """One call for all of them, or one each."""
-        if self.variant in ("warm", "keysend"):
+        if self.variant in ("warm", "single-warm", "keysend"):
             raise NotApplicableError("peeling has no tables and no payload encoding: see the batch row")
         privkey = self.privkeys[jobs[0].hops[0]["node"]]
-        if self.variant == "single":
+        if self.single:
             pairs = [(packet, job.associated_data) for packet, job in zip(packets, jobs, strict=True)]
             return lambda: [peel_onion(packet, privkey, data).payload for packet, data in pairs]
         buffer = b"".join(packets)
