@@ -15,6 +15,7 @@
 static const ksf_ecmult_impl *const ECMULT[] = {
 #if defined(__x86_64__)
     &ksf_ecmult_avx512ifma,
+    &ksf_ecmult_avx2,
 #endif
     &ksf_ecmult_portable,
     &ksf_ecmult_libsecp256k1,
