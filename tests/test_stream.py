@@ -18,7 +18,7 @@ from keysend_fast.payer.graph import ChannelGraph
 from keysend_fast.payer.lnaddress import KeysendAddress
 from keysend_fast.payer.local_network import LocalNetwork, NetworkError
 from keysend_fast.payer.splits import FeeMode, Rounding, SplitPolicy
-from keysend_fast.payer.stream import NO_ADDRESS, NO_REMOTE, NO_ROUTE, Stream, StreamOptions
+from keysend_fast.payer.stream import NO_ADDRESS, NO_REMOTE, NO_ROOM, NO_ROUTE, Stream, StreamOptions
 from keysend_fast.payer.value import Feed, Item, Recipient, RemoteItem, TimeSplit, Value, read_feed
 
 # Real points, so that recipients look as they do in feeds; in order, as a graph's directions need it.
@@ -213,6 +213,20 @@ def test_metadata_is_shortened_to_the_room_there_is() -> None:
     (template,) = payee.templates.values()
     assert len(template.encode(60, 1, 1)) < 1200
     assert b"guid-of-the-show" in template.encode(60, 1, 1)
+
+
+def test_metadata_without_room_is_a_failure_and_stops_nobody_else() -> None:
+    account, stream = run(feed(who(ALICE, 1, custom=((696_969, "x" * 1_150),)), who(BOB)))
+    assert account.failed == {NO_ROOM: 20}
+    assert by_name(account) == {"r2": (1_000_000, 0, 0, 1_000_000), "r3": (1_000_000, 1_000_000, 0, 0)}
+    assert account.attempts == 20
+    check_against_network(account, stream)
+
+
+def test_a_feeds_own_metadata_record_gives_way_with_a_warning() -> None:
+    account, _ = run(feed(who(ALICE, 1, custom=((7_629_169, "{}"),))))
+    assert account.total("settled_msat") == account.given_msat
+    assert "takes its place" in account.warnings[0]
 
 
 def test_even_custom_types_are_warned_of_once() -> None:

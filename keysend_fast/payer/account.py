@@ -1,10 +1,10 @@
 """What a stream did, to the millisatoshi: by recipient, by reason of failure, over time."""
 
 import csv
-import json
+import io
 from collections import Counter
 from dataclasses import dataclass, field, fields
-from typing import Any, TextIO
+from typing import Any
 
 
 class AccountError(AssertionError):
@@ -100,20 +100,17 @@ class StreamAccount:
             "rates": self.rates(),
         }
 
-    def write_json(self, file: TextIO) -> None:
-        """Write ``to_dict`` as indented JSON."""
-        json.dump(self.to_dict(), file, indent=2, ensure_ascii=False)
-        file.write("\n")
-
-    def write_csv(self, file: TextIO) -> None:
-        """Write one row a recipient; failed amounts are added up, the reasons named."""
+    def to_csv(self) -> str:
+        """Return one row a recipient; failed amounts are added up, the reasons named."""
+        file = io.StringIO(newline="")
         columns = ("name", "address", "custom", "payments", "settled", "due_msat", "settled_msat", "carried_msat")
         writer = csv.writer(file)
         writer.writerow([*columns, "failed_msat", "fee_msat", "reasons"])
         for recipient in self.recipients:
             reasons = "; ".join(f"{reason}: {msat}" for reason, msat in recipient.failed_msat.most_common())
             row = [_plain(getattr(recipient, column)) for column in columns]
-            writer.writerow([*row, sum(recipient.failed_msat.values()), recipient.fee_msat, reasons])
+            writer.writerow([*row, sum(recipient.failed_msat.values()), recipient.fee_msat, _plain(reasons)])
+        return file.getvalue()
 
 
 def _columns(record: RecipientAccount | StreamAccount) -> dict[str, Any]:

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
-from typing import cast
 
 from keysend_fast.errors import FeedError, InputError, NoRouteError, RouteError, SplitError
 from keysend_fast.keysend import KeysendPayment, build_keysends, onion_budget
@@ -29,6 +28,7 @@ from keysend_fast.route import Route
 
 APP_NAME = "keysend-fast"
 NO_ROUTE, NO_ADDRESS, NO_REMOTE = "no route", "address not resolved", "remote item not at hand"
+NO_ROOM = "metadata does not fit the onion"
 _REMOTE = "remote"  # type of the recipient that stands in for a remote item that is not at hand
 _VARYING = ("ts", "value_msat", "value_msat_total")
 # Room is measured for amounts of six bytes and a position of ten digits, so that a template fits whatever is sent.
@@ -274,6 +274,11 @@ class Stream:
                 self.account.warnings.append(
                     f"{recipient.name or recipient.address}: record {warning.type}: {warning.message}"
                 )
+            if PODCAST_METADATA in recipient.records():
+                name = recipient.name or recipient.address
+                self.account.warnings.append(
+                    f"{name}: record {PODCAST_METADATA}: the payment's metadata takes its place"
+                )
         feed, item = programme.feed, programme.item
         metadata = PodcastMetadata(
             podcast=feed.title or None if feed.guid or feed.title else feed.link or "untitled",
@@ -385,26 +390,25 @@ class Stream:
         """Build the onions of a wave and send them; None for a payment whose onion cannot be built (it has failed)."""
         began = time.perf_counter()
         height = self.network.block_height
-        keysends = []
-        for payment, plan in planned:
-            route = self.network.route(plan)
-            metadata = payment.payee.template(route).encode(payment.position, payment.amount_msat, payment.total_msat)
-            records = {**payment.payee.records, PODCAST_METADATA: metadata}
-            keysends.append(KeysendPayment(route, records, amount_msat=payment.amount_msat))
-        with build_keysends(keysends, block_height=height, hop_tables=self._tables) as batch:
-            self.account.attempts += len(keysends)
-            outgoing: list[Outgoing] = []
-            places: list[int] = []
-            for place, (payment, plan) in enumerate(planned):
-                error = batch.error(place)
-                if error is not None:
-                    self._fail(payment, f"onion: {error}")
-                    continue
-                onion = batch[place]
-                expiry = height + 1 + plan.cltv_deltas[0]
-                payment_hash = cast(bytes, onion.payment_hash)  # None for raw onions only
-                outgoing.append(Outgoing(onion.packet, payment_hash, plan.channels[0], plan.amounts_msat[0], expiry))
+        keysends: list[KeysendPayment] = []
+        places: list[int] = []
+        for place, (payment, plan) in enumerate(planned):
+            keysend = self._keysend(payment, self.network.route(plan))
+            if keysend is not None:
+                keysends.append(keysend)
                 places.append(place)
+        outgoing: list[Outgoing] = []
+        with build_keysends(keysends, block_height=height, hop_tables=self._tables) as batch:
+            if not batch.ok:
+                raise batch.errors()[0]  # routes and records were checked before; nothing of this wave was sent
+            self.account.attempts += len(keysends)
+            hashes = bytes(batch.payment_hashes)
+            for number, place in enumerate(places):
+                plan = planned[place][1]
+                payment_hash = hashes[32 * number : 32 * number + 32]
+                expiry = height + 1 + plan.cltv_deltas[0]
+                packet = batch[number].packet
+                outgoing.append(Outgoing(packet, payment_hash, plan.channels[0], plan.amounts_msat[0], expiry))
         began = self._spent("build", began)
         outcomes: list[Outcome | None] = [None] * len(planned)
         for place, sent, outcome in zip(places, outgoing, self.network.send(outgoing), strict=True):
@@ -413,6 +417,16 @@ class Stream:
             outcomes[place] = outcome
         self._spent("network", began)
         return outcomes
+
+    def _keysend(self, payment: _Payment, route: Route) -> KeysendPayment | None:
+        """Return the payment with its records, or None where its metadata has no room beside them (it has failed)."""
+        payee = payment.payee
+        try:
+            metadata = payee.template(route).encode(payment.position, payment.amount_msat, payment.total_msat)
+        except InputError:
+            self._fail(payment, NO_ROOM)
+            return None
+        return KeysendPayment(route, {**payee.records, PODCAST_METADATA: metadata}, amount_msat=payment.amount_msat)
 
     def _spent(self, phase: str, began: float) -> float:
         now = time.perf_counter()
