@@ -11,7 +11,6 @@ pytest.importorskip("click")
 pytest.importorskip("rich")
 pytest.importorskip("scipy")
 pytest.importorskip("defusedxml")
-pytest.importorskip("keysend_fast.tlv")
 from click.testing import CliRunner, Result
 
 from keysend_fast import data

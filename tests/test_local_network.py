@@ -13,7 +13,6 @@ from tests.reference import keysend as reference
 from tests.reference import tlv as reference_tlv
 
 pytest.importorskip("scipy")
-pytest.importorskip("keysend_fast.tlv")
 from keysend_fast.payer.plan import Plan, Planner
 
 HEIGHT = 800_000

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 pytest.importorskip("scipy")
-pytest.importorskip("keysend_fast.tlv")
 pytest.importorskip("defusedxml")
 from keysend_fast import KeysendPayment, data
 from keysend_fast.errors import FeedError, InputError
