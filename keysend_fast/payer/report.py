@@ -17,7 +17,7 @@ p.sub { color: var(--soft); margin: 0 0 1.5rem; }
 .tiles { display: flex; flex-wrap: wrap; gap: .75rem; }
 .tile { border: 1px solid var(--line); border-radius: .5rem; padding: .6rem .9rem; min-width: 9rem; }
 .tile b { display: block; font-size: 1.35rem; font-variant-numeric: tabular-nums; } .tile span { color: var(--soft); }
-.wide { overflow-x: auto; } table { border-collapse: collapse; width: 100%; }
+.wide { overflow-x: auto; margin-top: 1rem; } table { border-collapse: collapse; width: 100%; }
 th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line); text-align: left; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 tfoot td { font-weight: 600; } code { color: var(--soft); font-size: .85em; }
@@ -192,7 +192,7 @@ def _recipient_table(account: StreamAccount) -> str:
         amounts = (r.due_msat, r.settled_msat, r.carried_msat, failed, r.fee_msat)
         return (
             r.name or "-",
-            r.address[:16] + "…",
+            _clip(r.address, 17),
             f"{r.settled:,} of {r.payments:,}",
             *(sats(msat) for msat in amounts),
         )
