@@ -6,7 +6,7 @@ A Route holds what is relative to the current block; absolute CLTV values are ma
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from keysend_fast._route import Route
@@ -68,6 +68,8 @@ def format_short_channel_id(scid: int) -> str:
 
 
 def _field(hop: Json, index: int, *names: str) -> Any:
+    if not isinstance(hop, Mapping):
+        raise RouteError(f"a JSON object was due, not {type(hop).__name__}", hop=index)
     for name in names:
         if name in hop:
             return hop[name]
@@ -83,22 +85,26 @@ def _node_id(value: Any, index: int) -> bytes:
 
 def _integer(value: Any, index: int, name: str) -> int:
     """Accepts JSON numbers, proto3's decimal strings, and Core Lightning's old ``"123msat"``."""
-    text = value.removesuffix("msat") if isinstance(value, str) else value
-    if isinstance(text, bool) or not isinstance(text, int | str):
-        raise RouteError(f"{name} is not an integer", hop=index)
-    try:
-        return int(text)
-    except ValueError:
-        raise RouteError(f"{name} is not an integer", hop=index) from None
+    if isinstance(value, str):
+        digits = value.removesuffix("msat")
+        if (
+            digits.isascii() and digits.isdigit()
+        ):  # int() would take signs, spaces, underscores and other scripts' digits
+            return int(digits)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise RouteError(f"{name} is not an integer", hop=index)
 
 
-def _hops_of(obj: Json | Sequence[Json], *names: str) -> Sequence[Json]:
-    if isinstance(obj, Sequence):
-        return obj
-    for name in names:
-        if name in obj:
-            return list(obj[name])
-    raise RouteError(f"the route has no field {' or '.join(names)}")
+def _hops_of(obj: Any, name: str) -> Sequence[Json]:
+    """The list itself, or the object's field of that name."""
+    if isinstance(obj, Mapping):
+        if name not in obj:
+            raise RouteError(f"the route has no field {name}")
+        obj = obj[name]
+    if not isinstance(obj, Sequence) or isinstance(obj, str | bytes):
+        raise RouteError(f"a list of hops was due, not {type(obj).__name__}")
+    return obj
 
 
 def from_cln_getroute(obj: Json | Sequence[Json]) -> Route:
@@ -128,18 +134,20 @@ def from_cln_getroutes(
     the route's amount_msat and final_cltv (or the argument). own_id: prepend the own node, whose onion layer
     ``injectpaymentonion`` wants. Raises RouteError.
     """
-    whole: Json = {} if isinstance(obj, Sequence) else obj
-    if "routes" in whole:
-        routes = whole["routes"]
+    whole: Any = obj
+    if isinstance(obj, Mapping) and "routes" in obj:
+        routes = _hops_of(obj, "routes")
         if not 0 <= index < len(routes):
             raise RouteError(f"there is no route {index} of {len(routes)}")
         whole = routes[index]
-    path = _hops_of(obj if isinstance(obj, Sequence) else whole, "path")
+    path = _hops_of(whole, "path")
+    whole = whole if isinstance(whole, Mapping) else {}
     last_amount = whole.get("amount_msat")
     last_cltv = final_cltv if final_cltv is not None else whole.get("final_cltv")
     hops: list[Hop] = []
     for i, h in enumerate(path):
         following = path[i + 1] if i + 1 < len(path) else None
+        node_id = _node_id(_field(h, i, "node_id_out", "next_node_id"), i)
         if "amount_out_msat" in h:
             amount, delay = h["amount_out_msat"], _field(h, i, "cltv_out")
         elif following is not None:
@@ -154,7 +162,7 @@ def from_cln_getroutes(
             hops.append(Hop(own_id, None, _integer(first_amount, 0, "amount_msat"), _integer(first_delay, 0, "delay")))
         hops.append(
             Hop(
-                _node_id(_field(h, i, "node_id_out", "next_node_id"), i),
+                node_id,
                 _field(h, i, "short_channel_id_dir", "short_channel_id"),
                 _integer(amount, i, "amount_msat"),
                 _integer(delay, i, "cltv"),
@@ -169,6 +177,8 @@ def from_lnd(obj: Json, block_height: int) -> Route:
     LND says what a hop forwards: hop i receives what hop i - 1 forwards, and the first one the route's totals. Its expiry
     values are absolute and made relative to ``block_height + 1``. Raises RouteError.
     """
+    if not isinstance(obj, Mapping):
+        raise RouteError(f"a JSON object was due, not {type(obj).__name__}")
     hops = _hops_of(obj, "hops")
     out: list[Hop] = []
     amount = _integer(_field(obj, 0, "total_amt_msat"), 0, "total_amt_msat")
