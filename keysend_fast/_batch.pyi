@@ -6,7 +6,7 @@ from typing_extensions import disjoint_base
 
 from keysend_fast._route import KeysendPayment, Route
 from keysend_fast._tables import HopTables
-from keysend_fast._types import Buffer, Rows
+from keysend_fast._types import Buffer, Json, Rows
 from keysend_fast.errors import OnionError
 
 @final
@@ -56,6 +56,24 @@ class Onion:
     def cltv_expiry(self) -> int: ...
     @property
     def secrets(self) -> OnionSecrets: ...
+    def to_cln_sendonion(
+        self,
+        *,
+        groupid: int,
+        partid: int = 1,
+        block_height: int | None = None,
+        label: str | None = None,
+        shared_secrets: bool = False,
+    ) -> Json: ...
+    def to_cln_injectpaymentonion(
+        self,
+        *,
+        own_id: bytes,
+        groupid: int,
+        partid: int = 1,
+        label: str | None = None,
+        destination_msat: int | None = None,
+    ) -> Json: ...
 
 @disjoint_base
 class OnionBatch:

@@ -260,6 +260,22 @@ cdef class Onion:
         s.n_hops = <uint16_t>(b.first_row[self.i + 1] - b.first_row[self.i])
         return s
 
+    def to_cln_sendonion(self, *, groupid, partid=1, block_height=None, label=None, shared_secrets=False):
+        """Parameters of Core Lightning's ``sendonion``. See keysend_fast.payer.cln.sendonion."""
+        from keysend_fast.payer import cln
+
+        return cln.sendonion(
+            self, groupid=groupid, partid=partid, block_height=block_height, label=label, shared_secrets=shared_secrets
+        )
+
+    def to_cln_injectpaymentonion(self, *, own_id, groupid, partid=1, label=None, destination_msat=None):
+        """Parameters of Core Lightning's ``injectpaymentonion``. See keysend_fast.payer.cln.injectpaymentonion."""
+        from keysend_fast.payer import cln
+
+        return cln.injectpaymentonion(
+            self, own_id=own_id, groupid=groupid, partid=partid, label=label, destination_msat=destination_msat
+        )
+
     def __repr__(self):
         return f"<Onion {self.i} of {self.n_hops} hops>"
 

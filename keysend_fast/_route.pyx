@@ -106,6 +106,12 @@ cdef class Route:
 
         return route.from_lnd(obj, block_height)
 
+    def to_lnd_sendtoroute(self, preimage, records=None, *, block_height, skip_temp_err=True):
+        """Parameters of LND's ``SendToRouteV2`` for a keysend. See keysend_fast.payer.lnd.sendtoroute."""
+        from keysend_fast.payer import lnd
+
+        return lnd.sendtoroute(self, preimage, records, block_height=block_height, skip_temp_err=skip_temp_err)
+
     def __len__(self):
         return self.n_hops
 

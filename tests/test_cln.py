@@ -109,6 +109,17 @@ def test_labels_and_destination_amounts() -> None:
     json.dumps(made)
 
 
+def test_onions_methods_are_the_functions() -> None:
+    onion = build_keysend(own_first(), block_height=1000)
+    options: dict[str, Any] = {"groupid": 3, "partid": 2, "label": "x"}
+    assert onion.to_cln_sendonion(**options, block_height=1001, shared_secrets=True) == sendonion(
+        onion, **options, block_height=1001, shared_secrets=True
+    )
+    assert onion.to_cln_injectpaymentonion(**options, own_id=KEYS[0], destination_msat=1) == injectpaymentonion(
+        onion, **options, own_id=KEYS[0], destination_msat=1
+    )
+
+
 @pytest.mark.parametrize("field", ["groupid", "partid"])
 @pytest.mark.parametrize("value", [0, -1, 2**64, True])
 def test_ids_that_would_not_identify_are_refused(field: str, value: int) -> None:

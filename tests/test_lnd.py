@@ -84,6 +84,13 @@ def test_lnd_reads_back_what_was_meant(steps: list[tuple[int, int, int]], amount
     assert Route.from_lnd(json.loads(json.dumps(route_json(route, {}, block_height=height))), height) == route
 
 
+def test_the_routes_method_is_the_function() -> None:
+    route = Route([Hop(KEYS[0], 1, 1_000, 45)])
+    made = route.to_lnd_sendtoroute(PREIMAGE, {696_969: b"w"}, block_height=9, skip_temp_err=False)
+    assert made == sendtoroute(route, PREIMAGE, {696_969: b"w"}, block_height=9, skip_temp_err=False)
+    assert made["skip_temp_err"] is False
+
+
 def test_refusals() -> None:
     route = Route([Hop(KEYS[0], None, 1_000, 45)])
     with pytest.raises(RouteError) as caught:
