@@ -1,1 +1,1 @@
-"""The command line: one file a command."""
+"""Commands, progress bars and tables (extra ``cli``). Nothing below this package knows that it exists."""
