@@ -24,12 +24,12 @@ $(PY):
 # The package itself, in place, with what the commands need. Compiles everything.
 $(VENV)/.base: pyproject.toml | $(PY)
 	$(PYTHON) tools/requirements.py build | xargs $(INSTALL)
-	$(INSTALL) --no-build-isolation -e '.[cli]'
+	$(INSTALL) --no-build-isolation -e '.[cli,feed,graph]'
 	@mkdir -p build && touch $(BUILT) $@
 
 # What one kind of work needs on top: the extra of that name and those it goes with.
-$(VENV)/.dev: EXTRAS = test lint cli feed graph arrow nats metrics
-$(VENV)/.bench: EXTRAS = bench test graph
+$(VENV)/.dev: EXTRAS = test lint arrow nats metrics
+$(VENV)/.bench: EXTRAS = bench test
 $(VENV)/.docs: EXTRAS = docs
 $(VENV)/.dev $(VENV)/.bench $(VENV)/.docs: $(VENV)/.base
 	$(PYTHON) tools/requirements.py $(EXTRAS) | xargs $(INSTALL)
@@ -43,9 +43,10 @@ $(BUILT): $(SOURCES)
 
 # ---------------------------------------------------------------- use
 
-demo: $(VENV)/.base ## real routes become onions, each layer peeled, each recipient claims
+demo: $(VENV)/.base ## real routes become onions, each recipient claims; then a feed's listeners pay its recipients
 	$(REBUILD)
 	$(PY) -m keysend_fast demo $(DEMO)
+	$(PY) -m keysend_fast stream --listeners 2000 $(STREAM)
 
 test: $(VENV)/.dev ## the test suite
 	$(REBUILD)

@@ -127,6 +127,15 @@ def test_without_the_extra_there_is_a_message() -> None:
     assert "Traceback" not in result.stderr
 
 
+def test_a_command_without_its_extras_names_them() -> None:
+    code = "import sys; sys.modules['numpy'] = None; from keysend_fast.cli.__main__ import main; main()"
+    for arguments, status in (["--help"], 0), (["stream", "--listeners", "3"], 3), (["info"], 0):
+        result = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+        assert result.returncode == status, result.stderr
+        assert ("keysend-fast[cli,feed,graph]" in result.stderr) == (status == 3)
+        assert "Traceback" not in result.stderr
+
+
 def test_interrupt() -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "keysend_fast", "demo", "--payments", "100000000"],
