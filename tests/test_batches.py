@@ -126,6 +126,8 @@ def test_one_cache_serves_every_implementation() -> None:
 class NativeBatch:
     """requests() as a ksf_build_batch, and memory for its outcome."""
 
+    ffi, api = ffi, api
+
     def __init__(self, implementation: str, items: list[Request]) -> None:
         self.keep: list[Any] = []
         rows = sum(len(r.public_keys) for r in items)
