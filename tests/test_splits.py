@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 
 from keysend_fast import data
 from keysend_fast.errors import FeedError, SplitError
-from keysend_fast.payer.splits import Carry, FeeMode, Rounding, SplitPolicy, divide, due_for, shares_at, weights
+from keysend_fast.payer.splits import (
+    Carry,
+    FeeMode,
+    Rounding,
+    SplitPolicy,
+    check_value,
+    divide,
+    due_for,
+    shares_at,
+    weights,
+)
 from keysend_fast.payer.value import Feed, Item, Recipient, RemoteItem, TimeSplit, Value, read_feed
 
 SAT = 1000
@@ -215,6 +225,16 @@ def test_time_splits_come_after_the_fees() -> None:
     assert parts_at(4, FeeMode.PERCENT_OF_TOTAL) == parts_at(0, FeeMode.PERCENT_OF_TOTAL)
 
 
+def test_a_block_is_checked_for_all_positions_at_once() -> None:
+    check_value(timed(), feeds=music())
+    with pytest.raises(FeedError, match="not at hand"):
+        check_value(timed())
+    late = Value("lightning", "keysend", None, people(1), (TimeSplit(10**9, 1000, people(0, 0)),))
+    shares_at(late, 0)
+    with pytest.raises(SplitError):
+        check_value(late)
+
+
 def test_a_remote_feed_that_is_not_at_hand_is_an_error() -> None:
     with pytest.raises(FeedError, match="not at hand"):
         shares_at(timed(), 180_000)
@@ -251,7 +271,7 @@ def test_dust_is_carried_never_lost(payments: list[tuple[str, int]], least: int)
 
 def test_carry_and_minutes_refuse_negative_amounts() -> None:
     with pytest.raises(SplitError):
-        Carry(1000).take("a", -1)
+        Carry[str](1000).take("a", -1)
     with pytest.raises(SplitError):
         due_for(timed(), 0, -1, 5)
     assert SplitPolicy().min_msat == 1000

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections import Counter
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 pytest.importorskip("scipy")
 pytest.importorskip("defusedxml")
 from keysend_fast import KeysendPayment, data
-from keysend_fast.errors import FeedError, InputError
+from keysend_fast.errors import FeedError, InputError, SplitError
 from keysend_fast.payer.account import StreamAccount
 from keysend_fast.payer.graph import ChannelGraph
 from keysend_fast.payer.lnaddress import KeysendAddress
@@ -246,6 +247,26 @@ def test_items_are_chosen_by_name_and_bad_ones_only_stop_themselves() -> None:
     with pytest.raises(InputError, match="no item"):
         run(show, items=("missing",))
     assert bad.guid == "two"
+
+
+def test_a_block_that_cannot_be_divided_later_is_refused_before_anyone_is_paid() -> None:
+    late = TimeSplit(240_000, 60_000, (who(ALICE, 1), replace(who(BOB, 101), fee=True)))
+    show = feed(who(ALICE), splits=(late,))
+    with pytest.raises(InputError, match="no item"):
+        run(show)
+    with pytest.raises(SplitError, match="101 %"):
+        run(show, items=("one",))
+    own = Item("Fine", "fine", feed(who(BOB)).value)
+    account, _ = run(replace(show, items=(*show.items, own)))
+    assert by_name(account) == {"r3": (2_000_000, 2_000_000, 0, 0)}
+    assert ["101 %" in warning for warning in account.warnings] == [True, True]
+
+
+def test_other_methods_are_paid_by_keysend_and_said_to_be() -> None:
+    block = replace(feed(who(ALICE)).value or Value("", ""), method="amp")
+    account, _ = run(replace(feed(), value=block))
+    assert account.total("settled_msat") == account.given_msat
+    assert "'amp'" in account.warnings[0]
 
 
 @pytest.mark.parametrize("name", ["msat_per_minute", "minutes", "every", "listeners", "payers", "wave", "threads"])

@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import Generic, TypeVar
 
 from keysend_fast.errors import SplitError
-from keysend_fast.payer.value import Feed, Recipient, RemoteItem, Value, resolve_remote
+from keysend_fast.payer.value import Feed, Recipient, RemoteItem, TimeSplit, Value, resolve_remote
 
 MSAT_PER_SAT = 1000
 
@@ -203,7 +203,23 @@ def shares_at(
     percentage of it and the default recipients keep the remainder. Raises SplitError as ``weights`` does, FeedError for
     a remote item that is not at hand.
     """
-    split = value.at(position_ms)
+    return _shares_in(value, value.at(position_ms), fee_mode, feeds or {})
+
+
+def check_value(
+    value: Value,
+    *,
+    fee_mode: FeeMode = FeeMode.PERCENT_OF_TOTAL,
+    feeds: Mapping[str, Feed] | None = None,
+) -> None:
+    """Raise what ``shares_at`` would raise at any position, so that a stream learns it before it pays anyone."""
+    for split in (None, *value.time_splits):
+        _shares_in(value, split, fee_mode, feeds or {})
+
+
+def _shares_in(
+    value: Value, split: TimeSplit | None, fee_mode: FeeMode, feeds: Mapping[str, Feed]
+) -> tuple[Share, ...]:
     if split is None:
         return _integers(_parts(value.recipients, fee_mode))
     fees, rest = _fees(value.recipients, fee_mode)
@@ -214,7 +230,7 @@ def shares_at(
     if split.remote is None:
         inner, default, remote = split.recipients, Fraction(0), None
     else:
-        inner, remote = resolve_remote(split.remote, feeds or {}).recipients, split.remote
+        inner, remote = resolve_remote(split.remote, feeds).recipients, split.remote
         default = rest * (100 - split.remote_percentage) / 100
     if default:
         others = [r for r, fee in zip(value.recipients, fees, strict=True) if fee is None]

@@ -21,7 +21,7 @@ from keysend_fast.payer.graph import ChannelGraph
 from keysend_fast.payer.lnaddress import KeysendAddress, with_node
 from keysend_fast.payer.local_network import Code, LocalNetwork, Outcome, Outgoing
 from keysend_fast.payer.plan import Plan, Planner
-from keysend_fast.payer.splits import Carry, Due, SplitPolicy, due_for
+from keysend_fast.payer.splits import Carry, Due, SplitPolicy, check_value, due_for
 from keysend_fast.payer.value import Feed, Item, Recipient, RemoteItem, Value, resolve_remote
 from keysend_fast.records import PODCAST_METADATA, Fit, MetadataTemplate, PodcastMetadata, lint_records
 from keysend_fast.route import Route
@@ -30,6 +30,7 @@ APP_NAME = "keysend-fast"
 NO_ROUTE, NO_ADDRESS, NO_REMOTE = "no route", "address not resolved", "remote item not at hand"
 NO_ROOM = "metadata does not fit the onion"
 _REMOTE = "remote"  # type of the recipient that stands in for a remote item that is not at hand
+_METHODS = ("keysend", "lnaddress", "default")
 _VARYING = ("ts", "value_msat", "value_msat_total")
 # Room is measured for amounts of six bytes and a position of ten digits, so that a template fits whatever is sent.
 _MOST_MSAT, _MOST_SECONDS = 2**47, 10**9
@@ -117,8 +118,8 @@ class Stream:
 
     feeds: their items are listened to. graph: of the network. remotes: further feeds that remote items may refer to.
     addresses: keysend documents of name@host recipients, by address. network, planner: made here unless given; both
-    belong to the stream while it runs. Raises FeedError for a named item that cannot be paid, InputError where nothing
-    can.
+    belong to the stream while it runs. Raises FeedError or SplitError for a named item that cannot be paid, InputError
+    where nothing can.
     """
 
     def __init__(
@@ -146,8 +147,8 @@ class Stream:
         self._accounts: dict[tuple[object, ...], RecipientAccount] = {}
         self._carry: Carry[tuple[int, _Payee]] = Carry(self.options.policy.min_msat)
         self._tables = HopTables(_TABLE_BYTES)
+        self._feeds = _with_stand_ins(feeds, remotes)
         self._programmes = self._choose(feeds)
-        self._feeds = _with_stand_ins([*feeds, *remotes], [programme.value for programme in self._programmes])
         self._avoided: set[int] = set()
         self.payers = self._pick_payers()
         """The nodes that the listeners' wallets live on, 33-byte ids of the graph."""
@@ -166,12 +167,20 @@ class Stream:
             for item in feed.items:
                 if wanted and item.guid not in wanted and item.title not in wanted:
                     continue
+                name = item.title or item.guid
                 try:
-                    found.append(_Programme(feed, item, feed.value_of(item)))
-                except FeedError as error:
+                    value = feed.value_of(item)
+                    check_value(value, fee_mode=self.options.policy.fee_mode, feeds=self._feeds)
+                except (FeedError, SplitError) as error:
                     if wanted:
                         raise
-                    self.account.warnings.append(f"{item.title or item.guid}: {error}")
+                    self.account.warnings.append(f"{name}: {error}")
+                    continue
+                if value.method not in _METHODS:
+                    self.account.warnings.append(
+                        f"{name}: method {value.method[:40]!r} is paid by keysend all the same"
+                    )
+                found.append(_Programme(feed, item, value))
         if not found:
             raise InputError("no item to listen to: none has these names, or none can be paid")
         return found
@@ -182,8 +191,7 @@ class Stream:
         """Stream everything and return the books, checked to the millisatoshi.
 
         progress: called now and then with the account so far and how many of the listeners' intervals are done, of how
-        many. Raises AccountError or NetworkError where the money does not add up, SplitError for a block that cannot be
-        divided as asked.
+        many. Raises AccountError or NetworkError where the money does not add up.
         """
         began = time.perf_counter()
         options = self.options
@@ -231,10 +239,7 @@ class Stream:
     def _dues(self, programme: _Programme, first: int, minutes: int) -> list[tuple[_Payee, int]]:
         """Return what each payee is due from one listener for some minutes of an item."""
         rate, policy = self.options.msat_per_minute, self.options.policy
-        try:
-            dues = due_for(programme.value, first, minutes, rate, policy=policy, feeds=self._feeds)
-        except SplitError as error:
-            raise SplitError(f"{programme.item.title or programme.item.guid}: {error}") from None
+        dues = due_for(programme.value, first, minutes, rate, policy=policy, feeds=self._feeds)
         return [(self._payee(programme, due), due.amount_msat) for due in dues]
 
     def _payments(
@@ -441,11 +446,11 @@ def _reason(code: int) -> str:
         return f"code {code:#06x}"
 
 
-def _with_stand_ins(feeds: Sequence[Feed], values: Sequence[Value]) -> dict[str, Feed]:
-    """Return the feeds by guid, an unpayable recipient standing in for each remote item that is not at hand."""
-    by_guid = {feed.guid: feed for feed in feeds if feed.guid}
-    for value in values:
-        for remote in (split.remote for split in value.time_splits if split.remote is not None):
+def _with_stand_ins(feeds: Sequence[Feed], remotes: Sequence[Feed]) -> dict[str, Feed]:
+    """Return all feeds by guid, an unpayable recipient standing in for each remote item that is not at hand."""
+    by_guid = {feed.guid: feed for feed in (*feeds, *remotes) if feed.guid}
+    for value in [value for feed in feeds for value in (feed.value, *(item.value for item in feed.items))]:
+        for remote in (split.remote for split in (value.time_splits if value else ()) if split.remote is not None):
             try:
                 resolve_remote(remote, by_guid)
             except FeedError:
