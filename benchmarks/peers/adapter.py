@@ -84,6 +84,10 @@ class Peer:
         """A function that decodes one returned failure a job: (erring hop's index, failure message)."""
         raise NotApplicableError("no failure decoding")
 
+    def fail(self, job: Job, hop: int, message: bytes) -> bytes:
+        """The return packet that the origin gets when `hop` fails with `message`."""
+        raise NotApplicableError("no failure building")
+
 
 def _timed(run: Callable[[], object], seconds: float, count: int) -> list[float]:
     """ns per onion of each pass over `count` onions, at least one pass and until `seconds` are over."""
@@ -146,7 +150,22 @@ def _failure(peer: Peer, jobs: list[Job], request: dict[str, Any]) -> dict[str, 
 
 
 def _decode(peer: Peer, jobs: list[Job], request: dict[str, Any]) -> dict[str, Any]:
-    return {"failures": [[hop, message.hex()] for hop, message in _decoder(peer, jobs, request)()]}
+    failures: list[Any] = []
+    for job, returned in zip(jobs, request["returned"], strict=False):
+        try:
+            ((hop, message),) = peer.prepare_failure([job], [bytes.fromhex(returned["packet"])], 1)()
+            failures.append({"hop": hop, "message": message.hex()})
+        except NotApplicableError:
+            raise
+        except Exception as error:  # an oracle says what it thinks of any packet
+            failures.append({"error": f"{type(error).__name__}: {error}"})
+    return {"failures": failures}
+
+
+def _fail(peer: Peer, jobs: list[Job], request: dict[str, Any]) -> dict[str, Any]:
+    asked = zip(jobs, request["failures"], strict=False)
+    made = [peer.fail(job, failure["hop"], bytes.fromhex(failure["message"])) for job, failure in asked]
+    return {"packets": [{"packet": packet.hex()} for packet in made]}
 
 
 _OPERATIONS: dict[str, Callable[[Peer, list[Job], dict[str, Any]], dict[str, Any]]] = {
@@ -156,6 +175,7 @@ _OPERATIONS: dict[str, Callable[[Peer, list[Job], dict[str, Any]], dict[str, Any
     "unwrap": _unwrap,
     "failure": _failure,
     "decode": _decode,
+    "fail": _fail,
 }
 
 

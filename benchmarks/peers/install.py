@@ -6,6 +6,7 @@ becomes its row.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -13,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -36,6 +38,7 @@ ELECTRUM_REQUIREMENTS = (
     "setuptools<81",
 )
 ELECTRUM_PACKAGES = re.compile(r"python3-electrum(-ecc|-aionostr)?|libsecp256k1-\d+")
+LDK_TEST_ONLY = '#[cfg(any(test, feature = "_test_utils"))]'
 DEBIAN_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
@@ -100,6 +103,36 @@ def ldk() -> Command:
     env = {"CARGO_TARGET_DIR": str(target), "RUSTFLAGS": "-C target-cpu=native"}
     _run(["cargo", "build", "--release", "--locked", "--quiet"], cwd=HERE / "ldk", env=env)
     return Command([str(target / "release" / "keysend-fast-peers-ldk")])
+
+
+def ldk_opened() -> Command:
+    """LDK with its failure code made callable: a copy of the crate with opened.rs appended to its onion_utils.rs."""
+    ldk()  # which also fetches the crate
+    crate, copy, target = BUILD / "ldk-opened", BUILD / "lightning-opened", BUILD / "ldk-opened-target"
+    sources = sorted(path for path in (HERE / "ldk").rglob("*") if path.is_file())
+    wanted = sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+    stamp = crate / "sources.stamp"
+    if not stamp.exists() or stamp.read_text() != wanted:
+        _open_ldk(crate, copy)
+        stamp.write_text(wanted)
+    env = {"CARGO_TARGET_DIR": str(target), "RUSTFLAGS": "-C target-cpu=native"}
+    _run(["cargo", "build", "--release", "--quiet", "--features", "opened"], cwd=crate, env=env)
+    return Command([str(target / "release" / "keysend-fast-peers-ldk")])
+
+
+def _open_ldk(crate: Path, copy: Path) -> None:
+    metadata = json.loads(_run(["cargo", "metadata", "--locked", "--format-version", "1"], cwd=HERE / "ldk"))
+    (manifest,) = [package["manifest_path"] for package in metadata["packages"] if package["name"] == "lightning"]
+    for source, target in ((HERE / "ldk", crate), (Path(manifest).parent, copy)):
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(source, target)
+    utils = copy / "src" / "ln" / "onion_utils.rs"
+    text = utils.read_text()
+    if LDK_TEST_ONLY not in text:
+        raise UnavailableError("this edition of LDK hides its decoded failures otherwise than expected")
+    utils.write_text(text.replace(LDK_TEST_ONLY, "") + (HERE / "ldk" / "opened.rs").read_text())
+    with (crate / "Cargo.toml").open("a") as manifest_file:
+        manifest_file.write('\n[patch.crates-io]\nlightning = { path = "../lightning-opened" }\n')
 
 
 def lnd() -> Command:
@@ -208,6 +241,7 @@ class PeerSpec:
     label: str
     install: Callable[[], Command]
     native: bool = False  # compiled and able to use threads
+    only: tuple[str, ...] = ()  # the operations it is measured at, where not all
     invalid: str = ""  # why its multi-hop onions are expected to differ
 
 
@@ -219,6 +253,7 @@ PEERS = (
     PeerSpec("ours-single", "keysend_fast, one call an onion", lambda: ours("single")),
     PeerSpec("ours-libsecp256k1", "keysend_fast over libsecp256k1, batch", lambda: ours("libsecp256k1"), native=True),
     PeerSpec("ldk", "LDK", ldk, native=True),
+    PeerSpec("ldk-opened", "LDK, its internals opened", ldk_opened, only=("failure",)),
     PeerSpec("lnd", "LND lightning-onion", lnd, native=True),
     PeerSpec("coincurve-var", "coincurve loop, variable time", lambda: coincurve("var")),
     PeerSpec("coincurve-lib", "coincurve loop, bare library", lambda: coincurve("lib")),

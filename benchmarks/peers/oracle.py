@@ -33,6 +33,23 @@ def disagreement(onion: dict[str, Any], read: Any) -> str:
     return ""
 
 
+def misread_failure(onion: dict[str, Any], hop: int, message: bytes, read: dict[str, Any]) -> str:
+    """Empty where the answer to `decode` is this hop and message; else the first difference.
+
+    LDK names the channel that it would blame instead of the hop: the one behind a forwarding node; for the recipient, the
+    one into it or, where the payment itself was refused, none.
+    """
+    if "error" in read:
+        return str(read["error"])
+    if read["message"] != message.hex():
+        return f"message read as {read['message']}, meant {message.hex()}"
+    hops = onion["hops"]
+    if "scid" in read:
+        blamed = (hops[hop + 1]["scid"],) if hop + 1 < len(hops) else (hops[hop]["scid"], None)
+        return "" if read["scid"] in blamed else f"channel {read['scid']} blamed, not {blamed[0]}"
+    return "" if read["hop"] == hop else f"hop {read['hop']} blamed, not {hop}"
+
+
 def reads_recipient(onion: dict[str, Any], read: Any) -> bool:
     """Whether the answer covers every hop, the recipient's too."""
     return isinstance(read, list) and len(read) == len(onion["hops"])

@@ -70,6 +70,14 @@ type request struct {
 	Path    string  `json:"path"`
 	Packets string  `json:"packets"`
 	Size    int     `json:"size"`
+
+	Failures []struct {
+		Hop     int      `json:"hop"`
+		Message hexBytes `json:"message"`
+	} `json:"failures"`
+	Returned []struct {
+		Packet hexBytes `json:"packet"`
+	} `json:"returned"`
 }
 
 type answer map[string]any
@@ -183,6 +191,45 @@ func (j *job) decode(failure []byte) (int, []byte, error) {
 		return 0, nil, errors.New("failure message longer than its packet")
 	}
 	return decrypted.SenderIdx - 1, decrypted.Message[2 : 2+size], nil
+}
+
+// fail sends the job's onion to the hop, lets it fail there, and gives what comes back to the origin.
+func (p *peer) fail(j *job, hop int, message []byte) ([]byte, error) {
+	onion, err := sphinx.NewOnionPacket(&j.path, j.sessionKey, j.data, sphinx.DeterministicPacketFiller)
+	if err != nil {
+		return nil, err
+	}
+	var encrypters []*sphinx.OnionErrorEncrypter
+	for i := 0; i <= hop; i++ {
+		router, err := p.router(j.nodes[i])
+		if err != nil {
+			return nil, err
+		}
+		encrypter, err := sphinx.NewOnionErrorEncrypter(router, onion.EphemeralKey)
+		if err != nil {
+			return nil, err
+		}
+		encrypters = append(encrypters, encrypter)
+		processed, err := router.ProcessOnionPacket(onion, j.data, 0, sphinx.WithTLVPayloadOnly())
+		router.Stop()
+		if err != nil {
+			return nil, err
+		}
+		onion = processed.NextPacket
+	}
+	// The length and the padding are LND's own business (lnwire), not lightning-onion's.
+	const padded = 256
+	if len(message) > padded {
+		return nil, errors.New("failure message longer than 256 bytes")
+	}
+	data := binary.BigEndian.AppendUint16(nil, uint16(len(message)))
+	data = append(data, message...)
+	data = binary.BigEndian.AppendUint16(data, uint16(padded-len(message)))
+	data = append(data, make([]byte, padded-len(message))...)
+	for i := hop; i >= 0; i-- {
+		data = encrypters[i].EncryptError(i == hop, data)
+	}
+	return data, nil
 }
 
 // each runs f for 0..n-1 over this many goroutines; the first error counts.
@@ -335,15 +382,26 @@ func (p *peer) answer(r request) (answer, error) {
 			})
 		})
 	case "decode":
-		failures := make([]any, n)
-		for i, j := range jobs {
-			hop, message, err := j.decode(packets[i])
+		failures := []any{}
+		for i, j := range jobs[:min(n, len(r.Returned))] {
+			hop, message, err := j.decode(r.Returned[i].Packet)
+			if err != nil {
+				failures = append(failures, answer{"error": err.Error()})
+				continue
+			}
+			failures = append(failures, answer{"hop": hop, "message": hex.EncodeToString(message)})
+		}
+		return answer{"failures": failures}, nil
+	case "fail":
+		made := []any{}
+		for i, j := range jobs[:min(n, len(r.Failures))] {
+			packet, err := p.fail(j, r.Failures[i].Hop, r.Failures[i].Message)
 			if err != nil {
 				return nil, err
 			}
-			failures[i] = []any{hop, hex.EncodeToString(message)}
+			made = append(made, answer{"packet": hex.EncodeToString(packet)})
 		}
-		return answer{"failures": failures}, nil
+		return answer{"packets": made}, nil
 	}
 	return nil, fmt.Errorf("unknown op %q", r.Op)
 }

@@ -2,6 +2,8 @@
 //! standard output. The workload's path is the only argument.
 
 mod node;
+#[cfg(feature = "opened")]
+mod opened;
 mod workload;
 
 use std::io::{BufRead, Write};
@@ -35,6 +37,7 @@ impl Logger for Silent {
 
 /// What LDK's public interface does not offer, and why.
 #[derive(Debug)]
+#[cfg_attr(feature = "opened", allow(dead_code))]
 struct NotApplicable(&'static str);
 
 impl std::fmt::Display for NotApplicable {
@@ -56,8 +59,37 @@ struct Request {
     threads: usize,
     #[serde(default)]
     limit: usize,
+    #[serde(default = "packet_size")]
+    size: usize,
     path: Option<String>,
     packets: Option<String>,
+    #[serde(default)]
+    #[cfg_attr(not(feature = "opened"), allow(dead_code))]
+    failures: Vec<Failure>,
+    #[serde(default)]
+    #[cfg_attr(not(feature = "opened"), allow(dead_code))]
+    returned: Vec<Returned>,
+}
+
+/// A failure to make: who fails, with what, and how long each hop up to it held the HTLC.
+#[derive(Deserialize)]
+#[cfg_attr(not(feature = "opened"), allow(dead_code))]
+struct Failure {
+    hop: usize,
+    message: String,
+    hold_times: Vec<u32>,
+}
+
+/// A failure as the payer got it.
+#[derive(Deserialize)]
+#[cfg_attr(not(feature = "opened"), allow(dead_code))]
+struct Returned {
+    packet: String,
+    attribution_data: Option<String>,
+}
+
+fn packet_size() -> usize {
+    PACKET_SIZE
 }
 
 fn one() -> usize {
@@ -174,13 +206,13 @@ fn timed<T>(seconds: f64, n: usize, mut pass: impl FnMut() -> Result<T>) -> Resu
     }
 }
 
-fn read_packets(path: &Option<String>, n: usize) -> Result<Vec<Vec<u8>>> {
+fn read_packets(path: &Option<String>, size: usize, n: usize) -> Result<Vec<Vec<u8>>> {
     let path = path.as_ref().ok_or("no packets given")?;
     let data = std::fs::read(path)?;
-    if data.len() % PACKET_SIZE != 0 || data.len() / PACKET_SIZE < n {
-        return Err(format!("{path}: not {n} packets of {PACKET_SIZE} bytes").into());
+    if size == 0 || data.len() % size != 0 || data.len() / size < n {
+        return Err(format!("{path}: not {n} packets of {size} bytes").into());
     }
-    Ok(data.chunks(PACKET_SIZE).take(n).map(<[u8]>::to_vec).collect())
+    Ok(data.chunks(size).take(n).map(<[u8]>::to_vec).collect())
 }
 
 fn info() -> Value {
@@ -190,7 +222,7 @@ fn info() -> Value {
         "portable SHA-256"
     };
     json!({
-        "peer": "ldk",
+        "peer": if cfg!(feature = "opened") { "ldk-opened" } else { "ldk" },
         "version": concat!("lightning ", env!("LIGHTNING_VERSION")),
         "build": format!("{}, release, fat LTO, {}, {sha}", env!("RUSTC_VERSION"), env!("TARGET_CPU")),
         "threads": true,
@@ -218,7 +250,7 @@ fn answer(secp: &Secp256k1<All>, workload: &Workload, request: &Request) -> Resu
             Ok(json!({ "onions": n, "sha256": sha256::Hash::hash(&packets).to_byte_array().to_lower_hex_string() }))
         },
         "peel" => {
-            let packets = read_packets(&request.packets, n)?;
+            let packets = read_packets(&request.packets, request.size, n)?;
             let node = Node::new(workload.nodes[jobs[0].arrivals[0].node]);
             timed(request.seconds, n, || {
                 each(n, request.threads, |i| {
@@ -231,7 +263,7 @@ fn answer(secp: &Secp256k1<All>, workload: &Workload, request: &Request) -> Resu
             })
         },
         "unwrap" => {
-            let packets = read_packets(&request.packets, n)?;
+            let packets = read_packets(&request.packets, request.size, n)?;
             let onions: Vec<Value> = (0..n)
                 .map(|i| match unwrap(secp, workload, &jobs[i], &packets[i]) {
                     Ok(read) => json!(read),
@@ -240,7 +272,19 @@ fn answer(secp: &Secp256k1<All>, workload: &Workload, request: &Request) -> Resu
                 .collect();
             Ok(json!({ "onions": onions }))
         },
-        "failure" | "decode" => Err(NotApplicable("LDK's failure decoding is not public").into()),
+        #[cfg(feature = "opened")]
+        "fail" => opened::fail(secp, &jobs[..n], request),
+        #[cfg(feature = "opened")]
+        "decode" => opened::decode(secp, &jobs[..n], request),
+        #[cfg(feature = "opened")]
+        "failure" => {
+            let packets = read_packets(&request.packets, request.size, n)?;
+            timed(request.seconds, n, || {
+                each(n, request.threads, |i| opened::decode_timed(secp, &jobs[i], &packets[i]))
+            })
+        },
+        #[cfg(not(feature = "opened"))]
+        "failure" | "decode" | "fail" => Err(NotApplicable("LDK's failure decoding is not public").into()),
         other => Err(format!("unknown op {other:?}").into()),
     }
 }
