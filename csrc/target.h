@@ -17,7 +17,13 @@
 #define KSF_OPTIMIZE_BEGIN
 #define KSF_OPTIMIZE_END
 #elif defined(__GNUC__)
+/* In this order; gcc 12 drops the level where it stands behind the target, and at -O0 the target where it stands behind the
+ * level: there the level is left out, for builds that are only debugged. */
+#if defined(__OPTIMIZE__)
 #define KSF_TARGET_BEGIN_(t) _Pragma("GCC push_options") _Pragma("GCC optimize(\"O3,unroll-loops\")") KSF_DO_PRAGMA_(GCC target(t))
+#else
+#define KSF_TARGET_BEGIN_(t) _Pragma("GCC push_options") KSF_DO_PRAGMA_(GCC target(t))
+#endif
 #define KSF_TARGET_END _Pragma("GCC pop_options")
 /* For portable files: -O3 whatever the user's flags are (gcc 12 at -O2 does not unroll the field code). */
 #define KSF_OPTIMIZE_BEGIN _Pragma("GCC push_options") _Pragma("GCC optimize(\"O3,unroll-loops\")")
