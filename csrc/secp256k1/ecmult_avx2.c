@@ -7,6 +7,7 @@
 #include "ecmult.h"
 
 KSF_TARGET_BEGIN_AVX2
+#define KSF_RUN_MOST 3
 #define KSF_PASS_GROUPS 16
 #define KSF_PASS_FES 16
 #include "lanes_avx2.h"

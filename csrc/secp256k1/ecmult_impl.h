@@ -77,7 +77,7 @@ static size_t ksf_chain_begin(const ksf_key_chain *c, const ksf_chain_space *s) 
 static void ksf_ecmult_key_chain(const ksf_key_chain *c, void *scratch) {
     ksf_chain_space s;
     (void)ksf_chain_layout(&s, scratch, c->n);
-    int var_used = 0;
+    int used = 0;
     size_t n = ksf_chain_drop_invalid(c, &s, ksf_chain_begin(c, &s), 0);
     for (size_t hop = 0; n > 0; hop++) {
         size_t further = 0; /* onions with a hop after this one */
@@ -86,7 +86,7 @@ static void ksf_ecmult_key_chain(const ksf_key_chain *c, void *scratch) {
             s.mul.key[k] = &c->keys[c->row_key[c->first_row[i] + hop]];
             further += c->n_hops[i] > hop + 1;
         }
-        var_used |= ksf_mul_many(&s.mul, s.e, hop ? further : n, s.blind, KSF_BLIND_BYTES, n, c->keys, s.product, KSF_POINT_BYTES);
+        used |= ksf_mul_many(&s.mul, s.e, hop ? further : n, s.blind, KSF_BLIND_BYTES, n, c->keys, s.product, KSF_POINT_BYTES);
         ksf_sha256_rows(c->sha256, s.digest, s.product, KSF_POINT_BYTES, KSF_POINT_BYTES, n);
         for (size_t k = 0; k < n; k++) {
             const uint32_t i = s.item[k];
@@ -108,7 +108,7 @@ static void ksf_ecmult_key_chain(const ksf_key_chain *c, void *scratch) {
         n = ksf_chain_drop_invalid(c, &s, further, hop + 1);
     }
     ksf_wipe(s.e, (size_t)((uint8_t *)s.mul.key - (uint8_t *)s.e));
-    ksf_mul_wipe(&s.mul, var_used);
+    ksf_mul_wipe(&s.mul, used);
 }
 
 /* -- point_mul ----------------------------------------------------------------------------------------------------- */
@@ -143,11 +143,11 @@ static void ksf_ecmult_point_mul(const ksf_point_mul *m, void *scratch) {
         if (m->keys) s.mul.key[n] = &m->keys[m->key_index[i]];
         s.item[n++] = (uint32_t)i;
     }
-    const int var_used =
+    const int used =
         ksf_mul_many(&s.mul, s.e, m->keys ? 0 : n, s.product, KSF_POINT_BYTES, m->keys ? n : 0, m->keys, s.product, KSF_POINT_BYTES);
     for (size_t k = 0; k < n; k++) memcpy(m->out + (size_t)KSF_POINT_BYTES * s.item[k], s.product + KSF_POINT_BYTES * k, KSF_POINT_BYTES);
     ksf_wipe(s.e, (size_t)((uint8_t *)s.mul.key - (uint8_t *)s.e));
-    ksf_mul_wipe(&s.mul, var_used);
+    ksf_mul_wipe(&s.mul, used);
 }
 
 #endif

@@ -5,6 +5,7 @@
 #include "ecmult.h"
 
 KSF_OPTIMIZE_BEGIN
+#define KSF_RUN_MOST 3
 #define KSF_PASS_GROUPS 128
 #define KSF_PASS_FES 64
 #include "lanes_portable.h"

@@ -44,26 +44,58 @@ KSF_INLINE void ksf_gej_double(ksf_gej *p, const int n) {
     }
 }
 
-/* r = p + q. q's coordinates are factors; p != +-q in every lane. Returns h, which is zero (mod p) in a lane that breaks this:
- * p = q or p = -q there, and r is (0 : 0 : 0). 8M + 3S. */
-KSF_INLINE void ksf_gej_add_ge(ksf_gej *r, const ksf_gej *p, const ksf_ge *q, ksf_fe *h) {
-    ksf_fe zz, u, s, d, hh, v, w;
-    ksf_fe_sqr(&zz, &p->z);
-    ksf_fe_mul(&u, &zz, &q->x);
-    ksf_fe_mul(&s, &zz, &p->z);
-    ksf_fe_sub_carried(h, &u, &p->x);
-    ksf_fe_mul(&s, &s, &q->y);
-    ksf_fe_sub_carried(&d, &s, &p->y);
-    ksf_fe_sqr(&hh, h);
-    ksf_fe_mul(&r->z, h, &p->z);
-    ksf_fe_mul(&v, &hh, &p->x);
-    ksf_fe_mul(&u, &hh, h);
-    ksf_fe_mul(&s, &u, &p->y);
+/* r[k] = p[k] + q[k], k < n (n = 1 or 2, a constant), step by step side by side. q's coordinates are factors; p != +-q in every
+ * lane. Returns h, which is zero (mod p) in a lane that breaks this: p = q or p = -q there, and r is (0 : 0 : 0). 8M + 3S. */
+KSF_INLINE void ksf_gej_add_ge_abreast(ksf_gej *r, const ksf_gej *p, const ksf_ge *q, ksf_fe *h, const int n) {
+    ksf_fe zz[2], u[2], s[2], d[2], hh[2], v[2], w[2];
+    for (int k = 0; k < n; k++) ksf_fe_sqr(&zz[k], &p[k].z);
+    for (int k = 0; k < n; k++) ksf_fe_mul(&u[k], &zz[k], &q[k].x);
+    for (int k = 0; k < n; k++) ksf_fe_mul(&s[k], &zz[k], &p[k].z);
+    for (int k = 0; k < n; k++) ksf_fe_sub_carried(&h[k], &u[k], &p[k].x);
+    for (int k = 0; k < n; k++) ksf_fe_mul(&s[k], &s[k], &q[k].y);
+    for (int k = 0; k < n; k++) ksf_fe_sub_carried(&d[k], &s[k], &p[k].y);
+    for (int k = 0; k < n; k++) ksf_fe_sqr(&hh[k], &h[k]);
+    for (int k = 0; k < n; k++) ksf_fe_mul(&r[k].z, &h[k], &p[k].z);
+    for (int k = 0; k < n; k++) ksf_fe_mul(&v[k], &hh[k], &p[k].x);
+    for (int k = 0; k < n; k++) ksf_fe_mul(&u[k], &hh[k], &h[k]);
+    for (int k = 0; k < n; k++) ksf_fe_mul(&s[k], &u[k], &p[k].y);
+    for (int k = 0; k < n; k++) {
+        ksf_fe_add(&w[k], &v[k], &v[k]);
+        ksf_fe_add(&w[k], &w[k], &u[k]);
+        ksf_fe_sqr_sub(&r[k].x, &d[k], &w[k]);
+    }
+    for (int k = 0; k < n; k++) ksf_fe_sub(&u[k], &v[k], &r[k].x);
+    for (int k = 0; k < n; k++) {
+        ksf_fe_mul_sub(&r[k].y, &d[k], &u[k], &s[k]);
+        ksf_fe_carry(&r[k].x);
+        ksf_fe_carry(&r[k].y);
+    }
+}
+KSF_INLINE void ksf_gej_add_ge(ksf_gej *r, const ksf_gej *p, const ksf_ge *q, ksf_fe *h) { ksf_gej_add_ge_abreast(r, p, q, h, 1); }
+/* r = p + q, p != +-q in every lane; r may be p. 12M + 4S. */
+KSF_INLINE void ksf_gej_add(ksf_gej *r, const ksf_gej *p, const ksf_gej *q) {
+    ksf_fe pp, qq, u1, u2, s1, s2, h, d, hh, v, w;
+    ksf_fe_sqr(&pp, &p->z);
+    ksf_fe_sqr(&qq, &q->z);
+    ksf_fe_mul(&u1, &p->x, &qq);
+    ksf_fe_mul(&u2, &q->x, &pp);
+    ksf_fe_mul(&s1, &p->y, &q->z);
+    ksf_fe_mul(&s2, &q->y, &p->z);
+    ksf_fe_mul(&w, &p->z, &q->z);
+    ksf_fe_mul(&s1, &s1, &qq);
+    ksf_fe_mul(&s2, &s2, &pp);
+    ksf_fe_sub_carried(&h, &u2, &u1);
+    ksf_fe_sub_carried(&d, &s2, &s1);
+    ksf_fe_sqr(&hh, &h);
+    ksf_fe_mul(&r->z, &h, &w);
+    ksf_fe_mul(&v, &hh, &u1);
+    ksf_fe_mul(&u2, &hh, &h);
+    ksf_fe_mul(&s2, &u2, &s1);
     ksf_fe_add(&w, &v, &v);
-    ksf_fe_add(&w, &w, &u);
+    ksf_fe_add(&w, &w, &u2);
     ksf_fe_sqr_sub(&r->x, &d, &w);
-    ksf_fe_sub(&u, &v, &r->x);
-    ksf_fe_mul_sub(&r->y, &d, &u, &s);
+    ksf_fe_sub(&u1, &v, &r->x);
+    ksf_fe_mul_sub(&r->y, &d, &u1, &s2);
     ksf_fe_carry(&r->x);
     ksf_fe_carry(&r->y);
 }

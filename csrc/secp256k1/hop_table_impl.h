@@ -137,19 +137,23 @@ static void ksf_table_build(void *const *tables, const ksf_node_key *const *keys
 }
 
 /* -- the base point ------------------------------------------------------------------------------------------------ */
-enum { KSF_BASE_WINDOW = 8, KSF_BASE_NW = (KSF_CURVE_BITS + KSF_BASE_WINDOW - 1) / KSF_BASE_WINDOW };
+#define KSF_BASE_TABLE_BYTES(w) ((size_t)((KSF_CURVE_BITS + (w)-1) / (w)) * KSF_ENTRY_BYTES << ((w)-1))
+/* Whole groups of lanes share a sub-table and want few, large windows; runs_impl.h selects from eight at once: small ones. */
+enum { KSF_BASE_WINDOW = 8, KSF_RUN_BASE_WINDOW = 5 };
 /* Written once by init, under the dispatch lock, before any other call; constant from then on. */
-static _Alignas(64) uint8_t ksf_base_table[KSF_BASE_NW * KSF_ENTRY_BYTES << (KSF_BASE_WINDOW - 1)];
+static _Alignas(64) uint8_t ksf_base_table[KSF_BASE_TABLE_BYTES(KSF_BASE_WINDOW)];
+static _Alignas(64) uint8_t ksf_run_base_table[KSF_BASE_TABLE_BYTES(KSF_RUN_BASE_WINDOW)];
 
 static void ksf_base_table_build(void) {
     /* room for one sub-table at a time; used once, so it costs address space, not memory that stays */
     static _Alignas(64)
         uint8_t scratch[sizeof(ksf_gej) * 8 + sizeof(ksf_ge) * 136 + sizeof(ksf_slot) * 64 + sizeof(ksf_add_job) * 64 + 512];
-    uint8_t *table = ksf_base_table;
+    uint8_t *table = ksf_base_table, *run_table = ksf_run_base_table;
     ksf_ge base;
     ksf_ge_set_base(&base);
     KSF_CHECK(ksf_table_layout(NULL, KSF_BASE_WINDOW, 1).bytes <= sizeof scratch);
     ksf_table_build_lanes(&table, &base, 1, KSF_BASE_WINDOW, 1, scratch);
+    ksf_table_build_lanes(&run_table, &base, 1, KSF_RUN_BASE_WINDOW, 1, scratch);
 }
 
 #endif

@@ -1,19 +1,23 @@
 /* mul_impl.h - a batch of products scalar * G and scalar * node key, whatever tables the keys have: sorts lanes by key, makes
  * groups, and sends them through combs (comb_impl.h) or, without a table, through var_impl.h, in passes that fit the caches.
  *
- * The including file has a tier's lanes and defines KSF_PASS_GROUPS and KSF_PASS_FES, how many groups (with tables) and ksf_fe's
- * of points (without) make a pass: enough to make the shared inversions cheap, few enough for its caches. */
+ * One to KSF_RUN_MOST onions whose keys all have tables go through runs_impl.h.
+ *
+ * The including file has a tier's lanes and defines KSF_RUN_MOST, KSF_PASS_GROUPS and KSF_PASS_FES, how many groups (with tables) and
+ * ksf_fe's of points (without) make a pass: enough to make the shared inversions cheap, few enough for its caches. */
 #ifndef KSF_MUL_IMPL_H
 #define KSF_MUL_IMPL_H
 #include "comb_impl.h"
+#include "runs_impl.h"
 #include "var_impl.h"
 
-/* For at most n products by G and n by keys. From `secrets` on it is secret. */
+/* For at most n products by G and n by keys. From `runs` on it is secret. */
 typedef struct ksf_mul_space {
     const ksf_node_key **key; /* n: in, the key of scalar i */
     ksf_comb_group *groups;   /* ksf_mul_groups(n) */
     uint64_t *order;          /* 2 n */
-    uint8_t *secrets;
+    ksf_run_space *runs;
+    uint8_t *comb_secrets;
     ksf_comb_space comb; /* pass_groups */
     uint8_t *var_secrets;
     ksf_var_space var; /* pass_fes, as the following */
@@ -33,7 +37,8 @@ static uint8_t *ksf_mul_layout(ksf_mul_space *s, uint8_t *at, size_t n) {
     s->key = (const ksf_node_key **)at, at += ksf_round_up(n * sizeof *s->key, 64);
     s->groups = (ksf_comb_group *)at, at += ksf_round_up(groups * sizeof(ksf_comb_group), 64);
     s->order = (uint64_t *)at, at += ksf_round_up(2 * n * sizeof(uint64_t), 64);
-    s->secrets = at;
+    s->runs = (ksf_run_space *)at, at += ksf_round_up(sizeof *s->runs, 64);
+    s->comb_secrets = at;
     at = ksf_comb_layout(&s->comb, at, s->pass_groups);
     s->var_secrets = at;
     at = ksf_var_layout(&s->var, at, s->pass_fes);
@@ -43,8 +48,12 @@ static uint8_t *ksf_mul_layout(ksf_mul_space *s, uint8_t *at, size_t n) {
     s->end = at;
     return at;
 }
-KSF_INLINE void ksf_mul_wipe(const ksf_mul_space *s, int var_used) {
-    ksf_wipe(s->secrets, (size_t)((var_used ? s->end : s->var_secrets) - s->secrets));
+/* What ksf_mul_many used, and so what has to be wiped; calls may be or-ed together. */
+enum { KSF_USED_RUNS = 1, KSF_USED_COMB = 2, KSF_USED_VAR = 4 };
+KSF_INLINE void ksf_mul_wipe(const ksf_mul_space *s, int used) {
+    if (used & KSF_USED_RUNS) ksf_wipe(s->runs, sizeof *s->runs);
+    if (used & KSF_USED_COMB) ksf_wipe(s->comb_secrets, (size_t)(s->var_secrets - s->comb_secrets));
+    if (used & KSF_USED_VAR) ksf_wipe(s->var_secrets, (size_t)(s->end - s->var_secrets));
 }
 
 /* -- order --------------------------------------------------------------------------------------------------------- */
@@ -135,7 +144,7 @@ static void ksf_mul_var(const ksf_mul_space *s, const ksf_scalar *scalars, const
     }
 }
 /* base_out + base_stride * i = scalars[i] * G, i < n_base; key_out + key_stride * i = scalars[i] * s->key[i], i < n_keys, all
- * compressed. keys: the array that s->key points into. Scalars are in [1, n-1]. Returns 1 if a key had no table. */
+ * compressed. keys: the array that s->key points into. Scalars are in [1, n-1]. Returns what ksf_mul_wipe is to be told. */
 static int ksf_mul_many(const ksf_mul_space *s, const ksf_scalar *scalars, size_t n_base, uint8_t *base_out, size_t base_stride,
                         size_t n_keys, const ksf_node_key *keys, uint8_t *key_out, size_t key_stride) {
     size_t without = 0;
@@ -143,12 +152,16 @@ static int ksf_mul_many(const ksf_mul_space *s, const ksf_scalar *scalars, size_
         s->order[i] = ksf_order_entry(s->key[i], (uint64_t)(s->key[i] - keys), i);
         without += !s->key[i]->table;
     }
+    if (n_keys && n_keys <= KSF_RUN_MOST && n_base <= n_keys && !without) {
+        ksf_runs_mul(s->runs, scalars, n_base, base_out, base_stride, n_keys, s->key, key_out, key_stride);
+        return KSF_USED_RUNS;
+    }
     if (n_keys) ksf_order_sort(s->order, n_keys);
     size_t groups = ksf_groups_of_base(s->groups, n_base, base_out, base_stride);
     groups += ksf_groups_of_keys(s->groups + groups, s->order + without, n_keys - without, s->key, key_out, key_stride);
     if (groups) ksf_comb_passes(&s->comb, s->groups, groups, s->pass_groups, scalars);
     if (without) ksf_mul_var(s, scalars, s->order, without, key_out, key_stride);
-    return without != 0;
+    return (groups ? KSF_USED_COMB : 0) | (without ? KSF_USED_VAR : 0);
 }
 
 #endif
