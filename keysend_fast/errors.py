@@ -57,6 +57,10 @@ class RouteError(InputError):
         self.hop = hop
 
 
+class ReplyError(InputError):
+    """A node's report of a failed payment holds no failure that could be read, or is not one."""
+
+
 class NoRouteError(KeysendFastError):
     """The graph holds no route that can carry this payment."""
 
