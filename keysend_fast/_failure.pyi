@@ -1,7 +1,11 @@
 from collections.abc import Iterator, Sequence
-from typing import final
+from typing import Self, final
 
 from keysend_fast._types import Rows
+
+@final
+class Column:
+    def __new__(cls, n: int) -> Self: ...
 
 @final
 class ReturnBatch:

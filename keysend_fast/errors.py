@@ -159,6 +159,10 @@ class FrameError(PeelError):
     failure_code = 0x4016  # invalid_onion_payload
 
 
+class FailureError(OnionError):
+    """What came back for a payment cannot be decoded; hop is who authenticated a packet without a failure message."""
+
+
 class CancelledError(OnionError):
     """The batch was interrupted before this item was reached."""
 

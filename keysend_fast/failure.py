@@ -39,9 +39,9 @@ from keysend_fast._failure_wrap import (
 )
 from keysend_fast._route import Route
 from keysend_fast._types import Buffer, Json, Rows
-from keysend_fast.errors import ReplyError
+from keysend_fast.errors import FailureError, ReplyError
 from keysend_fast.onion import OnionRequest, build_onions
-from keysend_fast.status import Status
+from keysend_fast.status import Status, onion_error
 
 __all__ = [
     "Action",
@@ -271,6 +271,19 @@ class FailureBatch(Sequence[Failure]):
 
     def __iter__(self) -> Iterator[Failure]:
         return (self[i] for i in range(len(self)))
+
+    def error(self, i: int) -> FailureError | None:
+        """Why item i could not be decoded, or None where it was."""
+        failure = self[i]
+        if failure.status is Status.OK:
+            return None
+        error = onion_error(failure.status, failure.erring_index or 0, 0, 0, i if i >= 0 else i + len(self))
+        return error if isinstance(error, FailureError) else None
+
+    def errors(self) -> list[FailureError]:
+        """The errors of the items that could not be decoded, each with its index."""
+        found = (self.error(i) for i, code in enumerate(self.status) if code != Status.OK)
+        return [error for error in found if error is not None]
 
     @property
     def status(self) -> memoryview:

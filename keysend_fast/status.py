@@ -50,8 +50,21 @@ _ERRORS: dict[Status, tuple[type[errors.OnionError], str]] = {
     Status.POINT: (errors.NodeKeyError, "the public key is not a compressed point"),
     Status.NO_CHANNEL: (errors.ChannelError, "hop {hop} has no short_channel_id"),
     Status.CANCELLED: (errors.CancelledError, "the batch was interrupted before this item"),
+    Status.UNDECODABLE: (errors.FailureError, "no node of the route authenticated the return packet"),
+    Status.FAILURE_MESSAGE: (
+        errors.FailureError,
+        "hop {hop} authenticated a return packet that holds no failure message",
+    ),
 }
-_WITH_HOP = {Status.SESSION_KEY, Status.NODE_KEY, Status.PAYLOAD_SIZE, Status.AMOUNT, Status.CLTV, Status.NO_CHANNEL}
+_WITH_HOP = {
+    Status.SESSION_KEY,
+    Status.NODE_KEY,
+    Status.PAYLOAD_SIZE,
+    Status.AMOUNT,
+    Status.CLTV,
+    Status.NO_CHANNEL,
+    Status.FAILURE_MESSAGE,
+}
 _WITH_OFFSET = {Status.ONION_SIZE, Status.TLV, Status.FRAME}
 
 
