@@ -114,6 +114,14 @@ def test_a_malformed_feed_is_refused_with_its_line(tmp_path: pathlib.Path) -> No
     assert "line 3" in result.output
 
 
+@pytest.mark.parametrize("implementation", ["portable", "libsecp256k1"])
+def test_another_implementation_pays_the_same(implementation: str) -> None:
+    best = json.loads(call(*SMALL, "--json").output)
+    other = json.loads(call(*SMALL, "--json", "--implementation", implementation, "--threads", "1").output)
+    assert other["recipients"] == best["recipients"]
+    assert other["options"]["implementation"] == implementation
+
+
 def test_csv_graph(tmp_path: pathlib.Path) -> None:
     paths = []
     for name in (data.NODES, data.CHANNELS):

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from keysend_fast import data
+from keysend_fast.cli.options import as_json, implementation, threads
 from keysend_fast.errors import InputError, KeysendFastError
 from keysend_fast.payer.account import StreamAccount
 from keysend_fast.payer.graph import ChannelGraph
@@ -123,7 +124,9 @@ def _write(path: str, text: str) -> None:
 @click.option("--retries", type=click.IntRange(0, 20), default=3, show_default=True, help="Other routes tried.")
 @click.option("--wave", type=click.IntRange(1, 65_536), default=4096, show_default=True, help="Payments in flight.")
 @click.option("--seed", type=click.IntRange(0, 2**63), default=0, show_default=True, help="Of what chance decides.")
-@click.option("--json", "as_json", is_flag=True, help="Print the account as JSON instead of a table.")
+@implementation
+@threads
+@as_json
 @click.option("--csv", "csv_path", metavar="PATH", help="Write a row a recipient.")
 @click.option("--html", "html_path", metavar="PATH", help="Write a report with charts.")
 def stream(
@@ -143,6 +146,8 @@ def stream(
     retries: int,
     wave: int,
     seed: int,
+    implementation: str | None,
+    threads: int | None,
     as_json: bool,
     csv_path: str | None,
     html_path: str | None,
@@ -151,7 +156,8 @@ def stream(
 
     FEED is a file, "-" for standard input, or the name of a packaged feed (the default is value-splits-feed.xml). Payments
     go over an embedded network: the twin of the graph, with node keys made here, so nothing is really paid. Every layer
-    of every onion is peeled, and every millisatoshi accounted for.
+    of every onion is peeled, and every millisatoshi accounted for. Exits with 0 when the stream ran and its books balance,
+    whatever failed on the way: the summary says what and why.
     """
     policy = SplitPolicy(FeeMode(fee_mode), Rounding(rounding), min_msat)
     options = StreamOptions(
@@ -165,6 +171,8 @@ def stream(
         retries=retries,
         wave=wave,
         seed=seed,
+        implementation=implementation,
+        **({} if threads is None else {"threads": threads}),
     )
     shows = [_read(path) for path in feeds or (data.SPLITS_FEED,)]
     others = [_read(path) for path in remotes]

@@ -94,20 +94,27 @@ class LocalNetwork:
     """The network and its money. Not safe for concurrent use; ``threads`` peel side by side inside.
 
     graph: whose twin it is. seed: node keys are derived from it (32 bytes of the operating system's randomness if
-    None). block_height: the current height, the same for every node. At the start each channel's capacity is half on
-    either side.
+    None). block_height: the current height, the same for every node. implementation: of the onions' arithmetic. At the
+    start each channel's capacity is half on either side.
     """
 
     def __init__(
-        self, graph: ChannelGraph, *, seed: bytes | None = None, block_height: int = 900_000, threads: int = 1
+        self,
+        graph: ChannelGraph,
+        *,
+        seed: bytes | None = None,
+        block_height: int = 900_000,
+        threads: int = 1,
+        implementation: str | None = None,
     ) -> None:
         self.graph = graph
         self.block_height = block_height
         self.layers = 0
         self._threads = threads
+        self._implementation = implementation
         seed = os.urandom(32) if seed is None else seed
         self._keys = [_private_key(seed, index) for index in range(len(graph.node_ids))]
-        self.twin_ids = tuple(kernels.base_mul_many(self._keys).values)
+        self.twin_ids = tuple(kernels.base_mul_many(self._keys, implementation=implementation).values)
         """The twin's node ids, 33 bytes each, by graph index."""
         self._seen: list[set[bytes]] = [set() for _ in graph.node_ids]
         self._paid: list[set[bytes]] = [set() for _ in graph.node_ids]
@@ -221,7 +228,7 @@ class LocalNetwork:
     def _peel(self, group: tuple[int, list[_Htlc]]) -> PeelBatch:
         node, htlcs = group
         packets, hashes = [htlc.packet for htlc in htlcs], [htlc.payment_hash for htlc in htlcs]
-        return peel_onions(packets, self._keys[node], hashes, threads=1)
+        return peel_onions(packets, self._keys[node], hashes, threads=1, implementation=self._implementation)
 
     def _process(self, node: int, htlc: _Htlc, peeled: PeelBatch, place: int) -> Outcome | None:
         """Decide on one HTLC that reached a node: forward it (None) or end the payment here."""

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 
 from keysend_fast.errors import FeedError, InputError, NoRouteError, RouteError, SplitError
-from keysend_fast.keysend import KeysendPayment, build_keysends, onion_budget
+from keysend_fast.keysend import KeysendBatch, KeysendPayment, build_keysends, onion_budget
 from keysend_fast.onion import HopTables
 from keysend_fast.payer.account import AccountError, RecipientAccount, StreamAccount
 from keysend_fast.payer.graph import ChannelGraph
@@ -45,7 +45,8 @@ class StreamOptions:
     msat_per_minute: each listener's rate. minutes: how long each listens, from the item's start; every: how many of
     them are paid together. listeners: how many, spread evenly over the items. items: guids or titles; none means all.
     payers: nodes that the listeners' wallets live on. retries: further attempts of a payment that a channel could not
-    carry. wave: payments in flight together. seed: of everything that is chosen by chance. threads: for peeling.
+    carry. wave: payments in flight together. seed: of everything that is chosen by chance. threads: for building and
+    peeling. implementation: of the onions' arithmetic; None is the best.
     """
 
     msat_per_minute: int = 100_000
@@ -59,6 +60,7 @@ class StreamOptions:
     wave: int = 4096
     seed: int = 0
     threads: int = field(default_factory=lambda: min(4, os.cpu_count() or 1))
+    implementation: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("msat_per_minute", "minutes", "every", "listeners", "payers", "wave", "threads"):
@@ -137,7 +139,10 @@ class Stream:
         self._random = random.Random(self.options.seed)
         self._addresses = addresses or {}
         self.network = network or LocalNetwork(
-            graph, seed=self.options.seed.to_bytes(8, "big"), threads=self.options.threads
+            graph,
+            seed=self.options.seed.to_bytes(8, "big"),
+            threads=self.options.threads,
+            implementation=self.options.implementation,
         )
         self.planner = planner or Planner(graph)
         self.account = StreamAccount(
@@ -403,7 +408,7 @@ class Stream:
                 keysends.append(keysend)
                 places.append(place)
         outgoing: list[Outgoing] = []
-        with build_keysends(keysends, block_height=height, hop_tables=self._tables) as batch:
+        with self._build(keysends, height) as batch:
             if not batch.ok:
                 raise batch.errors()[0]  # routes and records were checked before; nothing of this wave was sent
             self.account.attempts += len(keysends)
@@ -422,6 +427,16 @@ class Stream:
             outcomes[place] = outcome
         self._spent("network", began)
         return outcomes
+
+    def _build(self, keysends: list[KeysendPayment], height: int) -> KeysendBatch:
+        options = self.options
+        return build_keysends(
+            keysends,
+            block_height=height,
+            threads=options.threads,
+            implementation=options.implementation,
+            hop_tables=self._tables,
+        )
 
     def _keysend(self, payment: _Payment, route: Route) -> KeysendPayment | None:
         """Return the payment with its records, or None where its metadata has no room beside them (it has failed)."""
