@@ -27,6 +27,7 @@ _FUNCTIONS = {
     "ecdh": f"int(*)({_CONTEXT}, {_BYTES}, {_PUBKEY}, {_BYTES}, {_HASH}, void *)",
 }
 _PUBKEY_BYTES = 64
+_SCALAR_BYTES = 32
 _CONTEXT_NONE = 1  # SECP256K1_CONTEXT_NONE
 _CURE = "pip install --force-reinstall coincurve (pyln-client and pyln-proto install a fork into the same folder)"
 
@@ -69,3 +70,23 @@ def hand_over() -> None:
     if api.libsecp256k1_set(functions) != 0:
         raise MissingDependencyError(f"the core refused coincurve's libsecp256k1: {_CURE}")
     _handed_over.extend((module, context))
+
+
+def seckey_tweak_mul(seckey: bytes, tweak: bytes) -> bytes:
+    """seckey * tweak mod n by libsecp256k1, constant time. Both 32 bytes, big-endian, SECRET, in 1 .. n - 1.
+
+    Returns 32 bytes. Raises ValueError for a scalar out of range, MissingDependencyError without a usable coincurve.
+    """
+    hand_over()
+    module, context = _handed_over
+    if len(seckey) != _SCALAR_BYTES or len(tweak) != _SCALAR_BYTES:
+        raise ValueError(f"scalars have {_SCALAR_BYTES} bytes, not {len(seckey)} and {len(tweak)}")
+    product = module.ffi.new("unsigned char[32]", bytes(seckey))
+    try:
+        if module.lib.secp256k1_ec_seckey_tweak_mul(context, product, bytes(tweak)) != 1:
+            raise ValueError("a scalar is 0 or not below the group order")
+        return bytes(module.ffi.buffer(product))
+    finally:
+        _kernels.lib.ksf_get_api().wipe(
+            _kernels.ffi.cast("void *", int(module.ffi.cast("uintptr_t", product))), _SCALAR_BYTES
+        )

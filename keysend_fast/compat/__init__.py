@@ -1,0 +1,1 @@
+"""Other libraries' function shapes over this core: users of Electrum, pyln-proto and coincurve change one line."""

@@ -1,0 +1,1 @@
+"""The real libraries in environments of their own, as oracles for keysend_fast.compat."""
