@@ -8,8 +8,9 @@ import pytest
 
 from keysend_fast import Hop, KeysendPayment, Route, build_keysends, build_onion
 from keysend_fast.errors import NoRouteError, RouteError
+from keysend_fast.failure import FailureCode
 from keysend_fast.payer.graph import ChannelGraph
-from keysend_fast.payer.local_network import Code, LocalNetwork, NetworkError, Outcome, Outgoing
+from keysend_fast.payer.local_network import LocalNetwork, NetworkError, Outcome, Outgoing
 from tests.reference import keysend as reference
 from tests.reference import tlv as reference_tlv
 
@@ -98,9 +99,9 @@ def test_one_hop() -> None:
 @pytest.mark.parametrize(
     ("changes", "code", "layers"),
     [
-        ({"amount_msat": 51_000}, Code.FEE_INSUFFICIENT, 1),
-        ({"cltv_expiry": HEIGHT + 60}, Code.INCORRECT_CLTV_EXPIRY, 1),
-        ({"amount_msat": CAPACITY}, Code.TEMPORARY_CHANNEL_FAILURE, 0),
+        ({"amount_msat": 51_000}, FailureCode.FEE_INSUFFICIENT, 1),
+        ({"cltv_expiry": HEIGHT + 60}, FailureCode.INCORRECT_CLTV_EXPIRY, 1),
+        ({"amount_msat": CAPACITY}, FailureCode.TEMPORARY_CHANNEL_FAILURE, 0),
     ],
 )
 def test_htlcs_that_do_not_match_the_onion(changes: dict[str, int], code: int, layers: int) -> None:
@@ -135,7 +136,7 @@ def test_replays_and_second_htlcs_of_a_hash_are_refused() -> None:
     payment = outgoing(net, plan)
     first, again = net.send([payment, payment])
     assert first.code == 0
-    assert (again.code, again.node, again.layers) == (Code.TEMPORARY_CHANNEL_FAILURE, 1, 1)
+    assert (again.code, again.node, again.layers) == (FailureCode.TEMPORARY_CHANNEL_FAILURE, 1, 1)
     preimage = first.preimage or b""
     batch = build_keysends([KeysendPayment(net.route(plan), preimage=preimage)], block_height=HEIGHT)
     second = replace(payment, packet=batch[0].packet)
@@ -158,7 +159,7 @@ def test_a_changed_packet_is_refused_where_it_arrives() -> None:
 def test_an_onion_for_other_nodes_is_refused() -> None:
     graph = chain()
     here, there = network(graph), LocalNetwork(graph, seed=b"other", block_height=HEIGHT)
-    assert one(here, outgoing(there, plan_along(graph))).code == Code.INVALID_ONION_HMAC
+    assert one(here, outgoing(there, plan_along(graph))).code == FailureCode.INVALID_ONION_HMAC
 
 
 def crafted(net: LocalNetwork, first: bytes) -> Outgoing:
@@ -178,21 +179,21 @@ def forward(amount: int = 50_000, cltv: int = HEIGHT + 46, scid: int = 2 << 40) 
     ("payload", "code"),
     [
         (forward(), 0),
-        (forward(scid=77 << 40), Code.UNKNOWN_NEXT_PEER),
-        (forward(scid=3 << 40), Code.UNKNOWN_NEXT_PEER),
-        (forward(amount=999), Code.AMOUNT_BELOW_MINIMUM),
-        (forward(amount=59_000), Code.FEE_INSUFFICIENT),
-        (forward(amount=70_000), Code.FEE_INSUFFICIENT),
-        (forward(cltv=HEIGHT + 162), Code.INCORRECT_CLTV_EXPIRY),
-        (forward(cltv=HEIGHT + 3), Code.EXPIRY_TOO_SOON),
-        (forward(cltv=HEIGHT + 2018), Code.EXPIRY_TOO_FAR),
-        (forward() + b"\xfe\x00\x01\x00\x00\x00", Code.INVALID_ONION_PAYLOAD),
+        (forward(scid=77 << 40), FailureCode.UNKNOWN_NEXT_PEER),
+        (forward(scid=3 << 40), FailureCode.UNKNOWN_NEXT_PEER),
+        (forward(amount=999), FailureCode.AMOUNT_BELOW_MINIMUM),
+        (forward(amount=59_000), FailureCode.FEE_INSUFFICIENT),
+        (forward(amount=70_000), FailureCode.FEE_INSUFFICIENT),
+        (forward(cltv=HEIGHT + 162), FailureCode.INCORRECT_CLTV_EXPIRY),
+        (forward(cltv=HEIGHT + 3), FailureCode.EXPIRY_TOO_SOON),
+        (forward(cltv=HEIGHT + 2018), FailureCode.EXPIRY_TOO_FAR),
+        (forward() + b"\xfe\x00\x01\x00\x00\x00", FailureCode.INVALID_ONION_PAYLOAD),
         (forward() + b"\xfe\x00\x01\x00\x01\x00", 0),
-        (reference_tlv.encode({2: b"\1", 4: b"\1"}), Code.INVALID_ONION_PAYLOAD),
-        (reference_tlv.encode({2: b"\0\1", 4: b"\1", 6: bytes(8)}), Code.INVALID_ONION_PAYLOAD),
-        (reference_tlv.encode({2: b"\1", 4: b"\1" * 5, 6: bytes(8)}), Code.INVALID_ONION_PAYLOAD),
-        (reference_tlv.encode({2: b"\1", 4: b"\1", 6: bytes(7)}), Code.INVALID_ONION_PAYLOAD),
-        (b"\4\1\1\2\1\1", Code.INVALID_ONION_PAYLOAD),
+        (reference_tlv.encode({2: b"\1", 4: b"\1"}), FailureCode.INVALID_ONION_PAYLOAD),
+        (reference_tlv.encode({2: b"\0\1", 4: b"\1", 6: bytes(8)}), FailureCode.INVALID_ONION_PAYLOAD),
+        (reference_tlv.encode({2: b"\1", 4: b"\1" * 5, 6: bytes(8)}), FailureCode.INVALID_ONION_PAYLOAD),
+        (reference_tlv.encode({2: b"\1", 4: b"\1", 6: bytes(7)}), FailureCode.INVALID_ONION_PAYLOAD),
+        (b"\4\1\1\2\1\1", FailureCode.INVALID_ONION_PAYLOAD),
     ],
 )
 def test_forwarding_rules(payload: bytes, code: int) -> None:
@@ -213,7 +214,7 @@ def test_a_direction_that_is_not_enabled() -> None:
         if (graph.source[c], graph.destination[c]) != (1, 2)
     ]
     net = network(ChannelGraph(graph.node_ids, rows))
-    assert one(net, crafted(net, forward())).code == Code.CHANNEL_DISABLED
+    assert one(net, crafted(net, forward())).code == FailureCode.CHANNEL_DISABLED
 
 
 COLUMNS = (
@@ -244,7 +245,7 @@ def test_another_channel_to_the_same_peer_takes_what_the_named_one_cannot() -> N
         outcomes = net.send(payments)
         net.check_conserved()
         assert [outcome.code for outcome in outcomes].count(0) == carried
-        assert {outcome.code for outcome in outcomes} == {0, Code.TEMPORARY_CHANNEL_FAILURE}
+        assert {outcome.code for outcome in outcomes} == {0, FailureCode.TEMPORARY_CHANNEL_FAILURE}
 
 
 def test_money_that_moved_is_money_that_can_move_back() -> None:
@@ -252,9 +253,9 @@ def test_money_that_moved_is_money_that_can_move_back() -> None:
     net = network(graph)
     there = plan_along(graph, CAPACITY // 2)
     back = Planner(graph).plan(graph.node_ids[1], graph.node_ids[0], CAPACITY)
-    assert one(net, outgoing(net, back)).code == Code.TEMPORARY_CHANNEL_FAILURE
+    assert one(net, outgoing(net, back)).code == FailureCode.TEMPORARY_CHANNEL_FAILURE
     assert one(net, outgoing(net, there)).code == 0
-    assert one(net, outgoing(net, there)).code == Code.TEMPORARY_CHANNEL_FAILURE
+    assert one(net, outgoing(net, there)).code == FailureCode.TEMPORARY_CHANNEL_FAILURE
     assert one(net, outgoing(net, back)).code == 0
     assert worth(net) == [CAPACITY, 0]
 

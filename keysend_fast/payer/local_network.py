@@ -7,7 +7,6 @@ a hop at a time; what happens to the money is done one HTLC after another, in th
 Not modelled: time between hops, a limit on the number of HTLCs in flight, commitment fees and reserves, failure onions.
 """
 
-import enum
 import hashlib
 import os
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from dataclasses import dataclass, field
 
 from keysend_fast import kernels, tlv
 from keysend_fast.errors import KeysendRefused, TlvError
+from keysend_fast.failure import FailureCode
 from keysend_fast.keysend import accept_keysend
 from keysend_fast.onion import PeelBatch, peel_onions
 from keysend_fast.payer.graph import ChannelGraph
@@ -26,24 +26,6 @@ _ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141  # s
 _AMOUNT, _CLTV, _CHANNEL = 2, 4, 6  # TLV types, BOLT 4, Payload Format
 _HMAC_BYTES = 32
 _SOON = 3  # blocks: an HTLC that would expire within these is refused
-
-
-class Code(enum.IntEnum):
-    """Failure codes that nodes of this network answer with (BOLT 4, Failure Messages)."""
-
-    TEMPORARY_CHANNEL_FAILURE = 0x1007
-    UNKNOWN_NEXT_PEER = 0x400A
-    AMOUNT_BELOW_MINIMUM = 0x100B
-    FEE_INSUFFICIENT = 0x100C
-    INCORRECT_CLTV_EXPIRY = 0x100D
-    EXPIRY_TOO_SOON = 0x100E
-    INCORRECT_OR_UNKNOWN_PAYMENT_DETAILS = 0x400F
-    CHANNEL_DISABLED = 0x1014
-    EXPIRY_TOO_FAR = 21
-    INVALID_ONION_PAYLOAD = 0x4016
-    INVALID_ONION_VERSION = 0xC004
-    INVALID_ONION_HMAC = 0xC005
-    INVALID_ONION_KEY = 0xC006
 
 
 class NetworkError(AssertionError):
@@ -189,7 +171,7 @@ class LocalNetwork:
             if self._offer(htlc, payment.channel, payment.amount_msat):
                 waiting.setdefault(htlc.node, []).append(htlc)
             else:
-                outcomes[number] = Outcome(Code.TEMPORARY_CHANNEL_FAILURE, source, 0)
+                outcomes[number] = Outcome(FailureCode.TEMPORARY_CHANNEL_FAILURE, source, 0)
         with ThreadPoolExecutor(self._threads) as pool:
             while waiting:
                 groups = list(waiting.items())
@@ -235,11 +217,11 @@ class LocalNetwork:
         layers = len(htlc.legs)
         error = peeled.error(place)
         if error is not None:
-            return Outcome(error.failure_code or Code.INVALID_ONION_PAYLOAD, node, layers - 1)
+            return Outcome(error.failure_code or FailureCode.INVALID_ONION_PAYLOAD, node, layers - 1)
         hmac = htlc.packet[-_HMAC_BYTES:]
         if hmac in self._seen[node]:
             # BOLT 4 has the node fail it and names no code; LND answers this one.
-            return Outcome(Code.TEMPORARY_CHANNEL_FAILURE, node, layers)
+            return Outcome(FailureCode.TEMPORARY_CHANNEL_FAILURE, node, layers)
         self._seen[node].add(hmac)
         layer = peeled[place]
         next_packet = layer.next_packet
@@ -263,7 +245,7 @@ class LocalNetwork:
         except KeysendRefused as refusal:
             return Outcome(refusal.failure_code, node, layers)
         if htlc.payment_hash in self._paid[node]:
-            return Outcome(Code.INCORRECT_OR_UNKNOWN_PAYMENT_DETAILS, node, layers)
+            return Outcome(FailureCode.INCORRECT_OR_UNKNOWN_PAYMENT_DETAILS, node, layers)
         self._paid[node].add(htlc.payment_hash)
         return Outcome(0, node, layers, accepted.preimage)
 
@@ -274,16 +256,16 @@ class LocalNetwork:
             amount, expiry = _truncated(records.pop(_AMOUNT), 8), _truncated(records.pop(_CLTV), 4)
             scid = records.pop(_CHANNEL)
         except (TlvError, KeyError, ValueError):
-            return Code.INVALID_ONION_PAYLOAD
+            return FailureCode.INVALID_ONION_PAYLOAD
         if len(scid) != 8 or any(record_type % 2 == 0 for record_type in records):
-            return Code.INVALID_ONION_PAYLOAD
+            return FailureCode.INVALID_ONION_PAYLOAD
         named, code = self._named_channel(node, int.from_bytes(scid, "big"))
         if code:
             return code
         if expiry <= self.block_height + _SOON:
-            code = Code.EXPIRY_TOO_SOON
+            code = FailureCode.EXPIRY_TOO_SOON
         elif expiry > self.block_height + 1 + MAX_CLTV_DELTA:
-            code = Code.EXPIRY_TOO_FAR
+            code = FailureCode.EXPIRY_TOO_FAR
         else:
             code = self._policy_code(named, htlc, amount, expiry)
         if code:
@@ -293,7 +275,7 @@ class LocalNetwork:
             if self._policy_code(channel, htlc, amount, expiry) == 0 and self._offer(htlc, channel, amount):
                 htlc.amount_msat, htlc.cltv_expiry = amount, expiry
                 return 0
-        return Code.TEMPORARY_CHANNEL_FAILURE
+        return FailureCode.TEMPORARY_CHANNEL_FAILURE
 
     def _named_channel(self, node: int, scid: int) -> tuple[int, int]:
         """Return the channel direction that leads from a node, or the code where there is none."""
@@ -303,21 +285,21 @@ class LocalNetwork:
             if channel is not None and graph.source[channel] == node:
                 return channel, 0
             if channel is not None and graph.destination[channel] == node and (scid, 1 - way) not in graph.by_scid:
-                return -1, Code.CHANNEL_DISABLED  # the graph holds enabled directions only
-        return -1, Code.UNKNOWN_NEXT_PEER
+                return -1, FailureCode.CHANNEL_DISABLED  # the graph holds enabled directions only
+        return -1, FailureCode.UNKNOWN_NEXT_PEER
 
     def _policy_code(self, channel: int, htlc: _Htlc, amount: int, expiry: int) -> int:
         """Return 0, or which rule of a channel's policy an HTLC breaks that would leave over it."""
         graph = self.graph
         if amount < graph.htlc_minimum_msat[channel]:
-            return Code.AMOUNT_BELOW_MINIMUM
+            return FailureCode.AMOUNT_BELOW_MINIMUM
         fee = graph.fee_base_msat[channel] + amount * graph.fee_ppm[channel] // 1_000_000
         if htlc.amount_msat - amount < fee:
-            return Code.FEE_INSUFFICIENT
+            return FailureCode.FEE_INSUFFICIENT
         if htlc.cltv_expiry - graph.cltv_delta[channel] < expiry:
-            return Code.INCORRECT_CLTV_EXPIRY
+            return FailureCode.INCORRECT_CLTV_EXPIRY
         if amount > graph.htlc_maximum_msat[channel]:
-            return Code.TEMPORARY_CHANNEL_FAILURE
+            return FailureCode.TEMPORARY_CHANNEL_FAILURE
         return 0
 
 

@@ -14,12 +14,13 @@ from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 
 from keysend_fast.errors import FeedError, InputError, NoRouteError, RouteError, SplitError
+from keysend_fast.failure import FailureCode
 from keysend_fast.keysend import KeysendBatch, KeysendPayment, build_keysends, onion_budget
 from keysend_fast.onion import HopTables
 from keysend_fast.payer.account import AccountError, RecipientAccount, StreamAccount
 from keysend_fast.payer.graph import ChannelGraph
 from keysend_fast.payer.lnaddress import KeysendAddress, with_node
-from keysend_fast.payer.local_network import Code, LocalNetwork, Outcome, Outgoing
+from keysend_fast.payer.local_network import LocalNetwork, Outcome, Outgoing
 from keysend_fast.payer.plan import Plan, Planner
 from keysend_fast.payer.splits import Carry, Due, SplitPolicy, check_value, due_for
 from keysend_fast.payer.value import Feed, Item, Recipient, RemoteItem, Value, resolve_remote
@@ -361,7 +362,7 @@ class Stream:
                     account.settled_msat += payment.amount_msat
                     account.fee_msat += plan.fee_msat
                     self.account.hops[len(plan.channels)] += 1
-                elif outcome.code == Code.TEMPORARY_CHANNEL_FAILURE and payment.attempts <= self.options.retries:
+                elif outcome.code == FailureCode.TEMPORARY_CHANNEL_FAILURE and payment.attempts <= self.options.retries:
                     self._avoid(plan.channels[outcome.layers])
                     payments.append(payment)
                 else:
@@ -456,7 +457,7 @@ class Stream:
 
 def _reason(code: int) -> str:
     try:
-        return Code(code).name.lower()
+        return FailureCode(code).name.lower()
     except ValueError:
         return f"code {code:#06x}"
 
