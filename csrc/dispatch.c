@@ -131,7 +131,13 @@ static int choose_sha256(char *error, size_t error_len, int *fell_back) {
     if (dispatch.fastest_sha256) return dispatch.fastest_sha256 - 1;
     int found = choose(SLOT_SHA256, NULL, 0, error, error_len, fell_back);
     for (int i = found; i >= 0 && i < (int)N_SHA256; i++) {
-        if (!cpu_has(info_of(SLOT_SHA256, (size_t)i)) || state_of(SLOT_SHA256, (size_t)i) != PASSED) continue;
+        const ksf_impl_info *info = info_of(SLOT_SHA256, (size_t)i);
+        if (!cpu_has(info)) continue;
+        if (state_of(SLOT_SHA256, (size_t)i) != PASSED) { /* it might have been the fastest */
+            *fell_back = 1;
+            snprintf(error, error_len, "%s implementation '%s' failed its self-test and is not used", SLOT_NAME[SLOT_SHA256], info->name);
+            continue;
+        }
         const double seconds = sha256_seconds(SHA256[i]);
         if (i == found || seconds < least) {
             least = seconds;
