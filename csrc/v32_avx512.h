@@ -6,11 +6,23 @@
 typedef uint32_t ksf_v32 __attribute__((vector_size(64)));
 
 #define KSF_V32_ROL(v, r) ((ksf_v32)_mm512_rol_epi32((__m512i)(v), r))
+/* MemorySanitizer does not know vpternlog and would call every use of it a leak, so its builds spell the functions out. */
+#if defined(__has_feature)
+#if __has_feature(memory_sanitizer)
+#define KSF_V32_SPELLED_OUT
+#endif
+#endif
+#if defined(KSF_V32_SPELLED_OUT)
+#define KSF_V32_XOR3(a, b, c) ((a) ^ (b) ^ (c))
+#define KSF_V32_CHOOSE(e, f, g) ((g) ^ ((e) & ((f) ^ (g))))
+#define KSF_V32_MAJORITY(a, b, c) (((a) & (b)) | ((c) & ((a) | (b))))
+#else
 /* The last argument is the truth table over the bits of a, b, c. */
 #define KSF_V32_TERNARY(a, b, c, table) ((ksf_v32)_mm512_ternarylogic_epi32((__m512i)(a), (__m512i)(b), (__m512i)(c), table))
 #define KSF_V32_XOR3(a, b, c) KSF_V32_TERNARY(a, b, c, 0x96)
 #define KSF_V32_CHOOSE(e, f, g) KSF_V32_TERNARY(e, f, g, 0xca)
 #define KSF_V32_MAJORITY(a, b, c) KSF_V32_TERNARY(a, b, c, 0xe8)
+#endif
 
 /* x[i] lane l <-> x[l] lane i, i and l < 16. */
 KSF_INLINE void ksf_v32_transpose16(ksf_v32 x[16]) {
