@@ -183,6 +183,7 @@ cdef class HopTables:
             oldest = <TableEntry>next(iter(self.entries.values()))
             if oldest.used_at == self.clock:
                 return False
+            oldest = None        # or it would not be freed before the bound is looked at again
             self.entries.popitem(last=False)
             self.evicted += 1
         return self.ledger.held + bytes_wanted <= self.max_bytes
