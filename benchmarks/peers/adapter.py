@@ -84,10 +84,6 @@ class Peer:
         """A function that decodes one returned failure a job: (erring hop's index, failure message)."""
         raise NotApplicableError("no failure decoding")
 
-    def fail(self, job: Job, hop: int, message: bytes) -> bytes:
-        """The return packet that the origin gets when `hop` fails with `message`."""
-        raise NotApplicableError("no failure building")
-
 
 def _timed(run: Callable[[], object], seconds: float, count: int) -> list[float]:
     """ns per onion of each pass over `count` onions, at least one pass and until `seconds` are over."""
@@ -162,12 +158,6 @@ def _decode(peer: Peer, jobs: list[Job], request: dict[str, Any]) -> dict[str, A
     return {"failures": failures}
 
 
-def _fail(peer: Peer, jobs: list[Job], request: dict[str, Any]) -> dict[str, Any]:
-    asked = zip(jobs, request["failures"], strict=False)
-    made = [peer.fail(job, failure["hop"], bytes.fromhex(failure["message"])) for job, failure in asked]
-    return {"packets": [{"packet": packet.hex()} for packet in made]}
-
-
 _OPERATIONS: dict[str, Callable[[Peer, list[Job], dict[str, Any]], dict[str, Any]]] = {
     "build": _build,
     "digest": _digest,
@@ -175,7 +165,6 @@ _OPERATIONS: dict[str, Callable[[Peer, list[Job], dict[str, Any]], dict[str, Any
     "unwrap": _unwrap,
     "failure": _failure,
     "decode": _decode,
-    "fail": _fail,
 }
 
 

@@ -1,4 +1,4 @@
-"""Returned failures and attribution data: made by others and read by the reference, and the other way round."""
+"""Returned failures and attribution data: ours decoded by others, theirs by us, and the bytes beside each other."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import pytest
 
 from benchmarks.peers.coincurve.loops import key_chain_lib
 from benchmarks.peers.oracle import misread_failure
+from keysend_fast.failure import create_failure, decode_failure, wrap_failure
+from keysend_fast.status import Status
 from tests.reference import attribution, failure
 
 from .conftest import Oracle
@@ -36,7 +38,18 @@ class Failing:
         return {"hop": self.hop, "message": self.message.hex(), "hold_times": self.hold_times}
 
     def returned(self) -> tuple[bytes, bytes]:
-        """Return packet and attribution data as the payer gets them, by the reference."""
+        """Return packet and attribution data as the payer gets them, made and wrapped by our nodes."""
+        secrets, hold_times = self.secrets, self.hold_times
+        made = create_failure(secrets[self.hop], self.message, hold_time=hold_times[self.hop])
+        for hop in reversed(range(self.hop)):
+            made = wrap_failure(
+                secrets[hop], made.packet, attribution_data=made.attribution_data, hold_time=hold_times[hop]
+            )
+        assert made.attribution_data is not None
+        return made.packet, made.attribution_data
+
+    def by_the_reference(self) -> tuple[bytes, bytes]:
+        """The same by tests/reference."""
         packet = failure.create(self.secrets[self.hop], self.message)
         block: bytes | None = None
         for hop in range(self.hop, -1, -1):
@@ -67,6 +80,10 @@ def test_the_failures_come_from_everywhere(failing: list[Failing]) -> None:
     assert {case.message.hex() for case in failing} == {*FORWARDING, FINAL}
 
 
+def test_our_bytes_are_the_references(failing: list[Failing]) -> None:
+    assert all(case.returned() == case.by_the_reference() for case in failing)
+
+
 @pytest.mark.parametrize("peer", ["ldk-opened", "lnd", "electrum-raw", "electrum-4.5"])
 def test_they_decode_failures(peer: str, oracle: Oracle, failing: list[Failing]) -> None:
     returned = [{"packet": case.returned()[0].hex()} for case in failing]
@@ -94,8 +111,8 @@ def test_ldk_stops_reading_where_attribution_data_was_changed(oracle: Oracle, fa
         packet, block = case.returned()
         changed = bytes([block[0] ^ 1]) + block[1:]
         returned.append({"packet": packet.hex(), "attribution_data": changed.hex()})
-        decoded, report = attribution.read_failure(packet, changed, case.secrets)
-        assert decoded is not None and report.hold_times == []
+        decoded = decode_failure(packet, case.secrets, attribution_data=changed)
+        assert (decoded.erring_index, decoded.hold_times, decoded.first_unverified) == (case.hop, (), 0)
     answers = oracle("ldk-opened", "keysends").ask("decode", case=CASE, returned=returned)["failures"]
     assert [read["hold_times"] for read in answers] == [[] for _ in failing]
 
@@ -107,7 +124,11 @@ def test_we_decode_theirs(peer: str, oracle: Oracle, failing: list[Failing]) -> 
     for case, returned in zip(failing, made, strict=True):
         packet = bytes.fromhex(returned["packet"])
         assert packet == case.returned()[0]
-        assert failure.decode(packet, case.secrets) == failure.Decoded(case.hop, case.message)
+        block = bytes.fromhex(returned["attribution_data"]) if "attribution_data" in returned else None
+        decoded = decode_failure(packet, case.secrets, attribution_data=block)
+        assert (decoded.status, decoded.erring_index, decoded.message) == (Status.OK, case.hop, case.message)
+        assert decoded.hold_times == (None if block is None else tuple(case.hold_times[: case.hop + 1]))
+        assert decoded.first_unverified is None
 
 
 def test_ldk_attribution_data_is_ours_byte_for_byte(oracle: Oracle, failing: list[Failing]) -> None:

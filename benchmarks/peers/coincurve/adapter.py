@@ -71,10 +71,6 @@ class Coincurve(Peer):
             loops.decode_failure(packet, chain(job.public_keys, job.session_key)[1]) for packet, job in pairs
         ]
 
-    def fail(self, job: Job, hop: int, message: bytes) -> bytes:
-        """By the shared secrets that the origin has."""
-        return loops.make_failure(_CHAINS[self.variant](job.public_keys, job.session_key)[1], hop, message)
-
 
 if __name__ == "__main__":
     serve(partial(Coincurve, sys.argv[1]))

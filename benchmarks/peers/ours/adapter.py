@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 import keysend_fast
+from keysend_fast.failure import Failure, decode_failure, decode_failures, derive_secrets
 from keysend_fast.keysend import KeysendPayment, build_keysends
 from keysend_fast.onion import (
     HopTables,
@@ -144,6 +145,34 @@ class Ours(Peer):
         if rest is not None:
             raise ValueError("the onion goes on")
         return read
+
+    def prepare_failure(
+        self, jobs: Sequence[Job], packets: Sequence[bytes], threads: int
+    ) -> Callable[[], Sequence[tuple[int, bytes]]]:
+        """Batches decode with the secrets kept from the build; single calls derive them anew, as the other peers do."""
+        if self.variant in ("warm", "single-warm", "keysend"):
+            raise NotApplicableError("decoding has no tables and no payload encoding: see the batch row")
+        pairs = list(zip(packets, jobs, strict=True))
+        if self.single:
+            return lambda: [
+                _said(decode_failure(packet, derive_secrets(job.session_key, job.public_keys))) for packet, job in pairs
+            ]
+        batch = build_onions(
+            [OnionRequest(job.public_keys, job.payloads, job.session_key, job.associated_data) for job in jobs]
+        )
+        rows = [packet for packet, _ in pairs]
+
+        def run() -> Sequence[tuple[int, bytes]]:
+            decoded = decode_failures(rows, batch, threads=threads, implementation=self.implementation)
+            return [_said(failure) for failure in decoded]
+
+        return run
+
+
+def _said(failure: Failure) -> tuple[int, bytes]:
+    if failure.erring_index is None:
+        raise ValueError("no hop of the route made this failure")
+    return failure.erring_index, failure.message
 
 
 if __name__ == "__main__":
