@@ -200,10 +200,11 @@ class Planner:
         lowest = amount_msat >> shift << shift
         for low, high in ((lowest, lowest + (1 << shift) - 1), (amount_msat, amount_msat)):
             channels = self._walk(self._tree(there, low, high), here, there, low, high)
-            if channels:
-                plan = self._price(channels, amount_msat)
-                if self._is_valid(plan):
-                    return plan
+            if not channels:
+                break  # the bucket's tree leaves out no channel that carries any amount of it
+            plan = self._price(channels, amount_msat)
+            if self._is_valid(plan):
+                return plan
         what = f"{amount_msat} msat from {self.graph.node_ids[here].hex()} to {self.graph.node_ids[there].hex()}"
         raise NoRouteError(f"no route of at most {self.max_hops} hops carries {what}")
 
