@@ -35,10 +35,12 @@ _handed_over: list[Any] = []  # what must outlive every use: module and context
 
 
 def distribution() -> str | None:
-    """Name and version of the distribution that owns the installed ``coincurve`` folder, or None without one."""
-    for name in metadata.packages_distributions().get("coincurve", []):
-        return f"{name} {metadata.version(name)}"
-    return None
+    """Name and version of the distribution that owns the installed ``coincurve`` folder, or None without one.
+
+    Where both it and its fork say so, both are named: the folder is that of the one installed last.
+    """
+    names = sorted(set(metadata.packages_distributions().get("coincurve", [])))
+    return " and ".join(f"{name} {metadata.version(name)}" for name in names) or None
 
 
 def hand_over() -> None:
@@ -57,7 +59,10 @@ def hand_over() -> None:
         raise MissingDependencyError(f"coincurve's secp256k1_pubkey is not {_PUBKEY_BYTES} bytes: {_CURE}")
     functions = _kernels.ffi.new("ksf_libsecp256k1 *")
     for name, declared in _FUNCTIONS.items():
-        pointer = ffi.addressof(lib, f"secp256k1_{name}")
+        try:
+            pointer = ffi.addressof(lib, f"secp256k1_{name}")
+        except AttributeError:
+            raise MissingDependencyError(f"coincurve has no secp256k1_{name}: {_CURE}") from None
         cname = ffi.typeof(pointer).cname
         if cname != declared:
             raise MissingDependencyError(f"coincurve declares secp256k1_{name} as {cname}, not {declared}: {_CURE}")
