@@ -42,12 +42,8 @@ class Worker:
         assert line, f"the worker ended with {self._process.wait()} at {case}"
         return json.loads(line)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """End the process."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
@@ -57,3 +53,11 @@ class Worker:
         assert self._process.stdout is not None
         self._process.stdout.close()
         self._process.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -27,7 +27,7 @@ def serve(operations: Mapping[str, Operation]) -> None:
 
 def plain(value: Any) -> Any:
     """As JSON has it: bytes as hexadecimal digits, other objects as their type and attributes."""
-    if value is None or isinstance(value, bool | int | str):
+    if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value).hex()
