@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from benchmarks.peers.install import ROOT
+from keysend_fast.compat import electrum as compat
+from keysend_fast.compat._electrum_onions import encode_payload
+from keysend_fast.compat._frames import frame_size, length_prefix, payload_of
+from keysend_fast.errors import MissingDependencyError
 from tests.compat import environments
 from tests.compat.electrum_cases import Electrum
-from tests.compat.process import Worker
+from tests.compat.process import Worker, environment
 
 SHORT, LONG = 40, 1000
 FUNCTIONS = {
@@ -107,3 +115,82 @@ def test_the_other_functions(pairs: Any, release: str, n: int) -> None:
     pair, cases = pairs(release, n), Electrum(release, "small")
     for _ in range(n):
         pair.compare(*cases.small())
+
+
+@pytest.mark.parametrize("release", environments.ELECTRUMS)
+def test_every_import_site_is_hit_and_given_back(release: str) -> None:
+    command = environments.electrum(release, fetch=False)
+    if isinstance(command, str):
+        pytest.skip(command)
+    done = subprocess.run(
+        [*command.argv, "-m", "tests.compat.electrum_sites"],
+        cwd=ROOT,
+        env=environment(command),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    sites = json.loads(done.stdout)
+    assert {"electrum.lnonion.new_onion_packet", "electrum.trampoline.new_onion_packet"} <= sites.keys()
+    expected = {
+        "4.3.4": {"electrum.lnchannel.decode_onion_error", "electrum.lnpeer.process_onion_packet"},
+        "4.5.8": {"electrum.lnworker.decode_onion_error", "electrum.lnpeer.obfuscate_onion_error"},
+        "4.8.3": {"electrum.lnworker.new_onion_packet", "electrum.onion_message.blinding_privkey"},
+    }
+    assert expected[release] <= sites.keys()
+
+
+# ---------------------------------------------------------------- without Electrum
+
+
+def test_without_electrum_install_says_so() -> None:
+    if importlib.util.find_spec("electrum"):
+        pytest.skip("Electrum is installed here")
+    with pytest.raises(MissingDependencyError, match="Electrum cannot be imported"):
+        compat.install()
+    assert not compat.installed()
+    assert compat.uninstall()
+
+
+def test_payload_encoding_is_that_of_bolt_4() -> None:
+    fields = {
+        "amt_to_forward": {"amt_to_forward": 0},
+        "outgoing_cltv_value": {"outgoing_cltv_value": 800_000},
+        "short_channel_id": {"short_channel_id": bytes(range(8))},
+        "payment_data": {"payment_secret": bytes(32), "total_msat": 256, "amount_msat": 1},
+    }
+    expected = "0200" + "04030c3500" + "06080001020304050607" + "0822" + "00" * 32 + "0100"
+    encoded = encode_payload(fields)
+    assert encoded is not None
+    assert encoded.hex() == expected
+    assert encode_payload(dict(reversed(fields.items()))) == encoded
+    for change in (
+        {"amt_to_forward": {"amt_to_forward": 2**64}},
+        {"amt_to_forward": {"amt_to_forward": True}},
+        {"amt_to_forward": {}},
+        {"amt_to_forward": None},
+        {"outgoing_cltv_value": {"outgoing_cltv_value": -1}},
+        {"outgoing_cltv_value": {"outgoing_cltv_value": 2**32}},
+        {"short_channel_id": {"short_channel_id": bytes(7)}},
+        {"short_channel_id": {"short_channel_id": 7}},
+        {"payment_data": {"payment_secret": bytes(31), "total_msat": 1}},
+        {"payment_metadata": {"payment_metadata": b""}},
+    ):
+        assert encode_payload(fields | change) is None, change
+    assert encode_payload({}) is None
+
+
+@pytest.mark.parametrize(("prefixed", "payload"), [("020102", "0102"), ("fd00fd" + "07" * 253, "07" * 253)])
+def test_payload_of(prefixed: str, payload: str) -> None:
+    found = payload_of(bytes.fromhex(prefixed))
+    assert found is not None
+    assert found.hex() == payload
+    assert length_prefix(len(found)) + found == bytes.fromhex(prefixed)
+    assert frame_size(len(found)) == len(prefixed) // 2 + 32
+
+
+@pytest.mark.parametrize("prefixed", ["", "00", "01", "0100", "0201", "02010203", "fd0002aabb", "fd", "fe00000002aabb"])
+def test_payload_of_refuses(prefixed: str) -> None:
+    assert payload_of(bytes.fromhex(prefixed)) is None
