@@ -75,7 +75,13 @@ def _render(options: argparse.Namespace) -> int:
 def main() -> int:
     """Run the command that the command line names."""
     options = _arguments()
-    return _measure(options) if options.command == "run" else _render(options)
+    if options.command == "run":
+        return _measure(options)
+    try:
+        return _render(options)
+    except (OSError, ValueError) as error:  # no such run, or a document without its markers
+        print(f"error: {error}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":
