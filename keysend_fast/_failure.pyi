@@ -15,7 +15,9 @@ class ReturnBatch:
     def erring_hops(self) -> memoryview: ...
     def __len__(self) -> int: ...
     def __getitem__(self, i: int, /) -> tuple[int, int, int | None, bytes, tuple[int, ...] | None, int | None]: ...
-    def __iter__(self) -> Iterator[tuple[int, int, int | None, bytes, tuple[int, ...] | None, int | None]]: ...  # by __getitem__
+    def __iter__(
+        self,
+    ) -> Iterator[tuple[int, int, int | None, bytes, tuple[int, ...] | None, int | None]]: ...  # by __getitem__
 
 @final
 class ReturnPackets:

@@ -133,7 +133,7 @@ RULES: Final[Mapping[FailureCode, tuple[Rule, Rule]]] = {
     FailureCode.AMOUNT_BELOW_MINIMUM: (_POLICY, _GIVE_UP),
     FailureCode.FEE_INSUFFICIENT: (_POLICY, _GIVE_UP),
     FailureCode.INCORRECT_CLTV_EXPIRY: (_POLICY, _GIVE_UP),
-    FailureCode.EXPIRY_TOO_SOON: (Rule(Action.WRONG_CLTV, Place.OUTGOING, 0), _CLTV),
+    FailureCode.EXPIRY_TOO_SOON: (_CLTV, _CLTV),
     FailureCode.INCORRECT_OR_UNKNOWN_PAYMENT_DETAILS: (_BAD_NODE, _REFUSED),
     FailureCode.FINAL_INCORRECT_CLTV_EXPIRY: (_BAD_NODE, _CHEATED),
     FailureCode.FINAL_INCORRECT_HTLC_AMOUNT: (_BAD_NODE, _CHEATED),

@@ -154,8 +154,8 @@ typedef struct ksf_return {
     const uint8_t *packet;           /* packet_len, as it arrived; NULL: the HTLC was fulfilled */
     const uint8_t *shared_secrets;   /* n_hops x 32 SECRET, the first hop's first */
     const uint8_t *attribution_data; /* 920 as it arrived, or NULL */
-    uint8_t *body; /* packet_len - 32 out: u16 length, message, u16 length, padding; all zero without an erring hop. NULL: none wanted */
-    uint32_t packet_len; /* 0 .. KSF_FAILURE_PACKET_MAX */
+    uint8_t *body;                   /* packet_len - 32 out: u16 length, message, u16 length, padding; zero without an erring hop */
+    uint32_t packet_len;             /* 0 .. KSF_FAILURE_PACKET_MAX */
     uint16_t n_hops;
     uint16_t reserved;
 } ksf_return;

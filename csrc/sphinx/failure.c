@@ -69,7 +69,7 @@ static void ksf_failure_decode(const ksf_return_group *g, uint32_t *erring) {
     for (size_t p = 0; p < g->n; p++) {
         before[p] = g->items[p]->packet;
         erring[p] = KSF_NO_HOP;
-        if (g->items[p]->body) memset(g->items[p]->body, 0, body);
+        if (body) memset(g->items[p]->body, 0, body);
     }
     for (size_t r = 0, n; r < g->rounds; r += n) {
         n = g->rounds - r < at_once ? g->rounds - r : at_once;
@@ -86,7 +86,7 @@ static void ksf_failure_decode(const ksf_return_group *g, uint32_t *erring) {
             const uint64_t real = hop < g->items[p]->n_hops, fresh = ksf_is_zero(erring[p] ^ KSF_NO_HOP);
             const uint64_t hit = ksf_mask(ksf_equal(macs + 32 * j, row[j], KSF_HMAC_BYTES) & real & fresh);
             erring[p] = (uint32_t)ksf_select(hit, hop, erring[p]);
-            if (g->items[p]->body) ksf_or_masked(g->items[p]->body, authenticated[j], hit, body);
+            if (body) ksf_or_masked(g->items[p]->body, authenticated[j], hit, body);
         }
         for (size_t p = 0; p < g->n; p++) before[p] = row[rows - g->n + p];
         uint8_t *swap = tile;
@@ -103,20 +103,18 @@ static void ksf_return_conclude(const ksf_return *item, ksf_return_report *repor
     size_t verifiable = item->n_hops < KSF_ATTRIBUTION_HOPS ? item->n_hops : KSF_ATTRIBUTION_HOPS;
     KSF_DECLASSIFY(&erring, sizeof erring);
     report->erring_hop = (uint16_t)erring;
-    if (item->packet) {
-        if (item->body && item->packet_len >= KSF_HMAC_BYTES) KSF_DECLASSIFY(item->body, item->packet_len - KSF_HMAC_BYTES);
-        if (erring == KSF_NO_HOP) {
-            status->code = KSF_ERR_UNDECODABLE;
-        } else {
-            const uint32_t room = item->packet_len - KSF_HMAC_BYTES;
-            const uint32_t len = item->body && room >= 2 ? ksf_load16_be(item->body) : 0;
-            /* a message begins with the two bytes of its code; the padding is not looked at */
-            if (item->body && (len < 2 || len + 2 > room))
-                *status = (ksf_status){.code = KSF_ERR_FAILURE_MESSAGE, .hop = (uint16_t)erring};
-            else
-                report->message_len = (uint16_t)len;
-            if (erring + 1 < verifiable) verifiable = erring + 1;
-        }
+    if (item->packet_len > KSF_HMAC_BYTES) KSF_DECLASSIFY(item->body, item->packet_len - KSF_HMAC_BYTES);
+    if (erring != KSF_NO_HOP) {
+        const uint32_t room = item->packet_len - KSF_HMAC_BYTES;
+        const uint32_t len = room < 2 ? 0 : ksf_load16_be(item->body);
+        /* a message begins with the two bytes of its code; the padding is not looked at */
+        if (len < 2 || len + 2 > room)
+            *status = (ksf_status){.code = KSF_ERR_FAILURE_MESSAGE, .hop = (uint16_t)erring};
+        else
+            report->message_len = (uint16_t)len;
+        if (erring + 1 < verifiable) verifiable = erring + 1;
+    } else if (item->packet) {
+        status->code = KSF_ERR_UNDECODABLE;
     }
     if (!item->attribution_data) return;
     KSF_DECLASSIFY(&first_unverified, sizeof first_unverified);
