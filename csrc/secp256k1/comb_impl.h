@@ -148,6 +148,8 @@ static void ksf_comb_pass(const ksf_comb_space *s, const ksf_comb_group *groups,
             s->negate[g * KSF_GROUP_LANES + l] = (uint8_t)ksf_scalar_to_comb(
                 s->digits + g * KSF_COMB_MAX_WINDOWS * KSF_GROUP_LANES + l, KSF_GROUP_LANES, &scalars[groups[g].index[l]], &groups[g].comb);
     ksf_comb_select(s, groups, n);
+    /* whatever a tool that watches understood of the permutations: what they chose is secret to the last bit */
+    KSF_SECRET(s->points, KSF_COMB_FES(n) * sizeof *s->points);
     ksf_comb_sum(s, groups, n);
     ksf_ge *p = s->points;
     for (size_t g = 0; g < n; g++)

@@ -22,8 +22,8 @@
  *     mul_sub(a, b, c)           as mul; c.m <= 3                                  1, c.s + 10 *
  *     sqr_sub(a, c)              as sqr; c.m <= 3                                  1, c.s + 10 *
  *     add(a, b)                                                                    a.m + b.m, a.s + b.s
- *     sub(a, b)                  a.m <= 3, b.m <= 3                                a.m + 4, a.s + 4 *
- *     sub_carried(a, b)          a.m <= 3, b.m <= 3                                a.m + 4, 1
+ *     sub(a, b)                  a.m <= 2, b.m <= 3                                a.m + 5, a.s + 4 *
+ *     sub_carried(a, b)          a.m <= 2, b.m <= 3                                a.m + 5, 1
  *     half(a)                    a.m <= 3, no limb negative                        2, 1
  *     carry(a)                   a.m = 1                                           3, 1
  *     normalize(a)               a.m <= 7                                          1, 1, and 0 <= value < p

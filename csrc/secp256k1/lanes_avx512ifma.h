@@ -178,20 +178,20 @@ KSF_INLINE void ksf_fe_add(ksf_fe *r, const ksf_fe *a, const ksf_fe *b) {
     KSF_FE_SET(r, a->magnitude + b->magnitude, a->spread + b->spread);
 }
 /* Only a negated coordinate has a negative top limb, above -(2^48 + 2^12); with b.m <= 2 there (a difference of coordinates),
- * and b.m <= 3 where a is a product, 4p makes every difference positive. */
+ * and b.m <= 3 where a is a product, 4p makes every difference positive. Subtracting one adds up to p: a.m + 5. */
 KSF_INLINE void ksf_fe_sub(ksf_fe *r, const ksf_fe *a, const ksf_fe *b) {
-    KSF_CHECK(a->magnitude <= 3 && b->magnitude <= 3 && a->spread + b->spread <= 1000);
+    KSF_CHECK(a->magnitude <= 2 && b->magnitude <= 3 && a->spread + b->spread <= 1000);
     for (int i = 0; i < 5; i++) r->v[i] = KSF_SUB(a->v[i], b->v[i]);
     ksf_fe_bias(&r->v[0], &r->v[4], 4);
     ksf_fe_carry_signed(r->v);
-    KSF_FE_SET(r, a->magnitude + 4, 1);
+    KSF_FE_SET(r, a->magnitude + 5, 1);
 }
 KSF_INLINE void ksf_fe_sub_carried(ksf_fe *r, const ksf_fe *a, const ksf_fe *b) { ksf_fe_sub(r, a, b); }
 /* The multipliers fill the out-of-order window, so the subtraction overlaps with them only where it stands between their
  * rows in program order (10 % of an affine addition). */
 KSF_INLINE void ksf_fe_mul_and_sub(ksf_fe *r, const ksf_fe *a, const ksf_fe *b, ksf_fe *d, const ksf_fe *s, const ksf_fe *t) {
     KSF_CHECK(a->spread == 1 && b->spread == 1 && a->magnitude <= 7 && b->magnitude <= 7);
-    KSF_CHECK(s->magnitude <= 3 && t->magnitude <= 3 && s->spread + t->spread <= 1000);
+    KSF_CHECK(s->magnitude <= 2 && t->magnitude <= 3 && s->spread + t->spread <= 1000);
     __m512i c[10], v[5], w[5];
     const __m512i m = KSF_SPLAT(KSF_M52);
     ksf_columns_zero(c);
@@ -208,7 +208,7 @@ KSF_INLINE void ksf_fe_mul_and_sub(ksf_fe *r, const ksf_fe *a, const ksf_fe *b, 
     ksf_fe_carry_unsigned(v);
     for (int i = 0; i < 5; i++) r->v[i] = v[i], d->v[i] = w[i];
     KSF_FE_SET(r, 1, 1);
-    KSF_FE_SET(d, s->magnitude + 4, 1);
+    KSF_FE_SET(d, s->magnitude + 5, 1);
 }
 /* (a + (a odd ? p : 0)) / 2: the value's parity is limb 0's. Below (3 * (2^256 + 2^245) + p) / 2: magnitude 2. */
 KSF_INLINE void ksf_fe_half(ksf_fe *r, const ksf_fe *a) {

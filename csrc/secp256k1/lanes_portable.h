@@ -136,14 +136,14 @@ KSF_INLINE void ksf_fe_add(ksf_fe *r, const ksf_fe *a, const ksf_fe *b) {
     KSF_FE_SET(r, a->magnitude + b->magnitude, a->spread + b->spread);
 }
 KSF_INLINE void ksf_fe_sub(ksf_fe *r, const ksf_fe *a, const ksf_fe *b) {
-    KSF_CHECK(a->magnitude <= 3 && b->magnitude <= 3 && b->spread <= 3);
+    KSF_CHECK(a->magnitude <= 2 && b->magnitude <= 3 && b->spread <= 3);
     for (int i = 0; i < 5; i++) r->v[i] = a->v[i] + (ksf_p_limb(i, 4) - b->v[i]);
-    KSF_FE_SET(r, a->magnitude + 4, a->spread + 4);
+    KSF_FE_SET(r, a->magnitude + 5, a->spread + 4);
 }
 KSF_INLINE void ksf_fe_sub_carried(ksf_fe *r, const ksf_fe *a, const ksf_fe *b) {
     ksf_fe_sub(r, a, b);
     ksf_fe_carry_limbs(r->v);
-    KSF_FE_SET(r, a->magnitude + 4, 1);
+    KSF_FE_SET(r, a->magnitude + 5, 1);
 }
 KSF_INLINE void ksf_fe_mul_and_sub(ksf_fe *r, const ksf_fe *a, const ksf_fe *b, ksf_fe *d, const ksf_fe *s, const ksf_fe *t) {
     ksf_fe_mul(r, a, b);

@@ -20,10 +20,11 @@
         }                                                                   \
     } while (0)
 
-/* Those of this build that this CPU runs; a build may leave some out (-DKSF_ONLY_PORTABLE). */
+/* Those of this build; ksf_test_impl knows which this CPU runs. */
 static const ksf_ecmult_impl *const ksf_test_impls[] = {
-#if !defined(KSF_ONLY_PORTABLE)
+#if defined(__x86_64__)
     &ksf_ecmult_avx512ifma,
+    &ksf_ecmult_avx2,
 #endif
     &ksf_ecmult_portable,
 };
