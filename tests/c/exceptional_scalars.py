@@ -3,8 +3,9 @@
     python tests/c/exceptional_scalars.py
 
 A scalar is e = k1 + lambda k2 with halves of 26 odd digits of 5 bits. The sum before the last addition has coordinates
-(k1, k2) - T in the basis (P, lambda P), T = digits 0 and 13 of both halves; it equals T exactly where (k1, k2) = 2 T + w with w in
-the lattice of relations. T is below 2^71, so w is among the lattice vectors below 2^131; each of them is tried with every T.
+(k1, k2) - T in the basis (P, lambda P), T = digits 0 and 13 of both halves; it equals T exactly where
+(k1, k2) = 2 T + w with w in the lattice of relations. T is below 2^71, so w is among the lattice vectors below 2^131;
+each of them is tried with every T.
 """
 
 from __future__ import annotations

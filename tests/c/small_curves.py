@@ -41,7 +41,7 @@ def multiply(k: int, a: Point) -> Point:
 def curve_orders() -> list[int]:
     t = P + 1 - N
     v = isqrt((4 * P - t * t) // 3)
-    assert 4 * P == t * t + 3 * v * v
+    assert t * t + 3 * v * v == 4 * P
     return [P + 1 - s * u for u in (t, (t + 3 * v) // 2, (t - 3 * v) // 2) for s in (1, -1)]
 
 
