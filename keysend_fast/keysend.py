@@ -72,7 +72,7 @@ def build_keysends(
     threads: None is one below 512 payments, else one a core. implementation: None is the best, or what KEYSEND_FAST_IMPL
     says (docs/implementations.md). hop_tables: the caller's cache of node tables, worth having where node ids repeat from
     batch to batch; without one a large batch makes tables for itself and drops them. out: writable buffer of n x 1366 bytes
-    for the packets, owned by the caller; all zero after an exception.
+    for the packets, owned by the caller; untouched where the call is misused, all zero where it is interrupted.
 
     Preimages and session keys come from the operating system's randomness, one request a batch, unless a payment brings its
     own. A payment that cannot be built sets its own status and changes no other: see ``batch.errors()``. Ctrl-C is seen
@@ -184,8 +184,12 @@ class AcceptedKeysend:
     custom_records: Mapping[int, bytes]
 
 
-_AMT_TO_FORWARD, _OUTGOING_CLTV_VALUE, _PAYMENT_DATA, _PAYMENT_METADATA, _TOTAL_AMOUNT_MSAT = 2, 4, 8, 16, 18
-_UNDERSTOOD = frozenset({_AMT_TO_FORWARD, _OUTGOING_CLTV_VALUE, _PAYMENT_DATA, _PAYMENT_METADATA, _TOTAL_AMOUNT_MSAT})
+# BOLT 4, Payload Format; types of blinded paths are not understood here, so that a payload of one is refused
+_AMT_TO_FORWARD, _OUTGOING_CLTV_VALUE, _SHORT_CHANNEL_ID, _PAYMENT_DATA, _PAYMENT_METADATA = 2, 4, 6, 8, 16
+_TOTAL_AMOUNT_MSAT = 18
+_UNDERSTOOD = frozenset(
+    {_AMT_TO_FORWARD, _OUTGOING_CLTV_VALUE, _SHORT_CHANNEL_ID, _PAYMENT_DATA, _PAYMENT_METADATA, _TOTAL_AMOUNT_MSAT}
+)
 
 
 def _truncated(value: bytes, width: int, type_: int) -> int:
@@ -232,6 +236,15 @@ def accept_keysend(
             raise KeysendRefused.payload(f"type {type_} is missing", type_)
     amount = _truncated(records[_AMT_TO_FORWARD], 8, _AMT_TO_FORWARD)
     expiry = _truncated(records[_OUTGOING_CLTV_VALUE], 4, _OUTGOING_CLTV_VALUE)
+    if len(records.get(_SHORT_CHANNEL_ID, bytes(8))) != 8:
+        raise KeysendRefused.payload("a short_channel_id has 8 bytes", _SHORT_CHANNEL_ID)
+    totals = []
+    if _PAYMENT_DATA in records:
+        if len(records[_PAYMENT_DATA]) < 32:
+            raise KeysendRefused.payload("payment_data has no whole payment secret", _PAYMENT_DATA)
+        totals.append(_truncated(records[_PAYMENT_DATA][32:], 8, _PAYMENT_DATA))
+    if _TOTAL_AMOUNT_MSAT in records:
+        totals.append(_truncated(records[_TOTAL_AMOUNT_MSAT], 8, _TOTAL_AMOUNT_MSAT))
     preimage = records[KEYSEND_PREIMAGE_TYPE]
     if len(preimage) != 32:
         raise KeysendRefused.payload(
@@ -256,12 +269,10 @@ def accept_keysend(
             amount if amount_msat is None else amount_msat,
             height,
         )
-    if _PAYMENT_DATA in records:
-        total = _truncated(records[_PAYMENT_DATA][32:], 8, _PAYMENT_DATA)
-        if len(records[_PAYMENT_DATA]) < 32 or total != amount:
-            raise KeysendRefused.details(
-                "a keysend of several parts is not accepted", amount if amount_msat is None else amount_msat, height
-            )
+    if any(total != amount for total in totals):  # BOLT 4, Basic Multi-Part Payments: without basic_mpp, one part only
+        raise KeysendRefused.details(
+            "a keysend of several parts is not accepted", amount if amount_msat is None else amount_msat, height
+        )
     custom_records = {t: v for t, v in records.items() if t >= CUSTOM_TYPE_MIN and t != KEYSEND_PREIMAGE_TYPE}
     return AcceptedKeysend(preimage, amount, expiry, custom_records)
 
