@@ -317,7 +317,7 @@ cdef int thread_count(object threads, size_t n, size_t worth) except -1:
 
 
 cdef int run_blocks(block_fn fn, const void *batch, size_t n, size_t block, size_t scratch_bytes, int threads) except -1:
-    """Runs the batch without the GIL. Raises what a signal handler raised (KeyboardInterrupt): the batch is then incomplete."""
+    """Runs the batch without the GIL. Raises what a signal handler raised (KeyboardInterrupt): the batch then counts as incomplete."""
     cdef Poll poll
     cdef int stopped
     cdef bint main = threading.get_ident() == main_ident
@@ -331,4 +331,6 @@ cdef int run_blocks(block_fn fn, const void *batch, size_t n, size_t block, size
         exc = pending.exc
         pending.exc = None
         raise exc
+    if main:
+        PyErr_CheckSignals()     # a batch may be shorter than a poll, and code that runs next may drop what a handler raises
     return 0

@@ -20,14 +20,15 @@ cdef class TableEntry:
 cdef class HopTables:
     cdef readonly size_t max_bytes
     cdef Ledger ledger
-    cdef object lock
+    cdef object held_lock
+    cdef uint64_t forks
     cdef object entries         # OrderedDict (suite slot, node id) -> TableEntry, least recently used first
     cdef object implementation
     cdef int window
     cdef uint64_t threshold
     cdef uint64_t clock         # batches that were attached
     cdef uint64_t hits, misses, built, evicted
-    cdef object __weakref__
+    cdef object lock(self)
     cdef list attach(self, const ksf_suite *suite, ksf_node_key *keys, size_t n)
     cdef bint make_room(self, size_t bytes_wanted)
     cdef int window_for(self, ksf_impl_row *row, uint64_t uses, uint64_t hops) noexcept

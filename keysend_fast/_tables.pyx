@@ -11,7 +11,6 @@ from keysend_fast._native cimport PUBLIC, SCRATCH, copy_exact, native_api, new_a
 
 import os
 import threading
-import weakref
 from collections import OrderedDict
 
 from keysend_fast.errors import NodeKeyError
@@ -61,13 +60,12 @@ def uses_of(tuple wanted):
     return (<TableEntry>wanted[1]).uses
 
 
-in_this_process = weakref.WeakSet()
+cdef uint64_t forks = 0          # of this process's line: a lock of an earlier count may be held by a thread that is not here
 
 
 def _after_fork():
-    """A lock that another thread held at the fork would stay locked in the child, where that thread does not exist."""
-    for tables in list(in_this_process):
-        (<HopTables>tables).lock = threading.Lock()
+    global forks
+    forks += 1
 
 
 os.register_at_fork(after_in_child=_after_fork)
@@ -96,8 +94,15 @@ cdef class HopTables:
         self.implementation = implementation
         self.entries = OrderedDict()
         self.ledger = Ledger.__new__(Ledger)
-        self.lock = threading.Lock()
-        in_this_process.add(self)
+        self.held_lock = threading.Lock()
+        self.forks = forks
+
+    cdef object lock(self):
+        """The lock, new where a fork lies between: one that another thread held then would stay locked in the child."""
+        if self.forks != forks:
+            self.held_lock = threading.Lock()
+            self.forks = forks
+        return self.held_lock
 
     cdef list attach(self, const ksf_suite *suite, ksf_node_key *keys, size_t n):
         """Fills keys from the cache, loads the others, builds the tables that are due. The result keeps them alive."""
@@ -113,7 +118,7 @@ cdef class HopTables:
         name = row.name
         for i in range(n):
             hops += keys[i].uses
-        with self.lock:
+        with self.lock():
             self.clock += 1
             for i in range(n):
                 key = (name, PyBytes_FromStringAndSize(<char *>keys[i].id, 33))
@@ -250,12 +255,12 @@ cdef class HopTables:
 
     def clear(self):
         """Drop every entry. Tables that a running batch uses are freed when it ends."""
-        with self.lock:
+        with self.lock():
             self.entries.clear()
 
     def stats(self):
         """Counters as a dictionary: hits and misses count hops that had and had no table when their batch began."""
-        with self.lock:
+        with self.lock():
             tables = sum(1 for e in self.entries.values() if (<TableEntry>e).table is not None)
             return {"keys": len(self.entries), "tables": tables, "bytes": self.ledger.held, "max_bytes": self.max_bytes,
                     "hits": self.hits, "misses": self.misses, "built": self.built, "evicted": self.evicted}
@@ -264,7 +269,7 @@ cdef class HopTables:
         return len(self.entries)
 
     def __contains__(self, node_id):
-        with self.lock:
+        with self.lock():
             return any(key[1] == node_id and (<TableEntry>e).table is not None for key, e in self.entries.items())
 
     def __repr__(self):
