@@ -9,7 +9,7 @@ from setuptools import Extension, setup
 
 MODULES = sorted(path.stem for path in Path("keysend_fast").glob("*.pyx"))
 EXTRA = shlex.split(os.environ.get("KSF_CFLAGS", ""))  # sanitizers only, as in csrc/build_kernels.py
-FLAGS = ["-O3", "-std=gnu11", "-fvisibility=hidden", "-pthread", *EXTRA]
+FLAGS = ["-O3", "-std=gnu11", "-fvisibility=hidden", "-pthread", "-g0", *EXTRA]
 
 extensions = [
     Extension(

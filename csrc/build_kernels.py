@@ -35,6 +35,6 @@ ffibuilder.set_source(
     sources=files("*.c"),
     depends=files("*.h"),
     include_dirs=["csrc/include"],
-    extra_compile_args=["-O3", "-std=gnu11", "-fvisibility=hidden", "-pthread", "-Wall", *EXTRA],
+    extra_compile_args=["-O3", "-std=gnu11", "-fvisibility=hidden", "-pthread", "-Wall", "-g0", *EXTRA],
     extra_link_args=["-pthread", *EXTRA],
 )

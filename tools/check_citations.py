@@ -25,7 +25,7 @@ def titles() -> dict[str, list[str]]:
         if line.startswith("["):
             here = found.setdefault(line.strip("[]"), [])
         elif line and not line.startswith("#"):
-            here.append(line.lower())
+            here += {line.lower(), line.lower().split(":")[0]}  # "Appendix A" is enough
     return found
 
 

@@ -16,6 +16,7 @@ STATE = {
     "dispatch": "the choice of implementations (csrc/dispatch.c)",
     "ksf_cpu_found": "CPU features, read once (csrc/cpu.c)",
     "ksf_base_table": "multiples of the base point, public, made once by init() (csrc/secp256k1/hop_table_impl.h)",
+    "ksf_run_base_table": "the same for runs of windows, made by the same init() (csrc/secp256k1/hop_table_impl.h)",
     "ls": "libsecp256k1's functions, set once (csrc/secp256k1/ecmult_libsecp.c)",
     "scratch": "of the making of ksf_base_table, under the dispatch lock, public (csrc/secp256k1/hop_table_impl.h)",
     "ksf_arena_spare": "freed blocks for the next batch (keysend_fast/_arena.h)",
