@@ -6,12 +6,14 @@ What :mod:`keysend_fast.kernels` does for batches. ``bytes`` cannot be wiped: th
 """
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from libc.stdint cimport uint8_t
+from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
-from keysend_fast._batch cimport Onion, OnionBatch
-from keysend_fast._ksf cimport KSF_OK, ksf_api, ksf_status, ksf_suite
+from keysend_fast._batch cimport Onion, OnionBatch, OnionSecrets
+from keysend_fast._ksf cimport (
+    KSF_FAILURE_PACKET_MAX, KSF_NO_HOP, KSF_OK, ksf_api, ksf_return, ksf_return_batch, ksf_return_report, ksf_status, ksf_suite,
+)
 from keysend_fast._native cimport SCRATCH, SECRETS, Arena, copy_exact, native_api, new_arena, suite_for
 
 from keysend_fast.status import onion_error
@@ -159,3 +161,64 @@ def frame_hmacs(Onion onion not None, frame_lens, *, implementation=None):
     finally:
         api.wipe(rho, 32)
         free(ends)
+
+
+def open_return(packet, OnionSecrets secrets not None, *, implementation=None):
+    """(the return packet as its sender wrote it, the index of that hop), or None where no hop of the route did.
+
+    packet: 32 bytes or more, as the payer received it. secrets: of the onion, the first hop's first. 27 rounds whatever the
+    route, in constant time but for which hop erred (BOLT 4, Returning Errors). keysend_fast.failure explains failures; this
+    is for those who read the bytes themselves, padding included. Raises ValueError.
+    """
+    cdef const ksf_suite *suite = suite_for(implementation)
+    cdef ksf_return_batch c
+    cdef ksf_return r
+    cdef ksf_return_report report
+    cdef ksf_status status
+    cdef Py_buffer view
+    cdef Arena scratch
+    cdef bytes out
+    cdef uint8_t *p
+    cdef uint8_t um[32]
+    cdef const uint8_t *keys[1]
+    cdef const uint8_t *messages[1]
+    cdef size_t key_length = 2, length = 32
+    PyObject_GetBuffer(packet, &view, PyBUF_SIMPLE)
+    try:
+        if not 32 <= view.len <= KSF_FAILURE_PACKET_MAX:
+            raise ValueError(f"a return packet has 32 to {KSF_FAILURE_PACKET_MAX} bytes, not {view.len}")
+        memset(&c, 0, sizeof(c))
+        memset(&r, 0, sizeof(r))
+        memset(&report, 0, sizeof(report))
+        memset(&status, 0, sizeof(status))
+        out = PyBytes_FromStringAndSize(NULL, view.len)
+        p = <uint8_t *>PyBytes_AsString(out)
+        r.packet = <const uint8_t *>view.buf
+        r.packet_len = <uint32_t>view.len
+        r.shared_secrets = secrets.shared
+        r.n_hops = secrets.n_hops
+        r.body = p + 32
+        c.n = 1
+        c.suite = suite
+        c.returns = &r
+        c.reports = &report
+        c.statuses = &status
+        c.max_packet_len = r.packet_len
+        c.max_hops = r.n_hops
+        scratch = new_arena(api.return_decode_scratch(&c), SCRATCH)
+        with nogil:
+            api.return_decode_block(&c, 0, 1, scratch.p)
+        if report.erring_hop == KSF_NO_HOP:
+            return None
+        keys[0] = <const uint8_t *>b"um"
+        messages[0] = secrets.shared + 32 * <size_t>report.erring_hop
+        api.hmac_sha256_many(suite, um, keys, &key_length, messages, &length, 1)
+        keys[0] = um
+        key_length = 32
+        messages[0] = p + 32
+        length = view.len - 32
+        api.hmac_sha256_many(suite, p, keys, &key_length, messages, &length, 1)
+        return out, report.erring_hop
+    finally:
+        api.wipe(um, 32)
+        PyBuffer_Release(&view)

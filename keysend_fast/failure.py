@@ -40,7 +40,7 @@ from keysend_fast._failure_wrap import (
 from keysend_fast._route import Route
 from keysend_fast._types import Buffer, Json, Rows
 from keysend_fast.errors import FailureError, ReplyError
-from keysend_fast.onion import OnionRequest, build_onions
+from keysend_fast.onion import HopTables, OnionRequest, build_onions
 from keysend_fast.status import Status, onion_error
 
 __all__ = [
@@ -381,7 +381,11 @@ def decode_fulfilleds(
 
 
 def derive_secrets(
-    session_key: Buffer, node_ids: Sequence[Buffer], *, implementation: str | None = None
+    session_key: Buffer,
+    node_ids: Sequence[Buffer],
+    *,
+    implementation: str | None = None,
+    hop_tables: HopTables | None = None,
 ) -> OnionSecrets:
     """The shared secrets of an onion again, from its session key (32 bytes, SECRET) and node ids (33 bytes each).
 
@@ -391,4 +395,7 @@ def derive_secrets(
     smallest_frame = 1 + 2 + 32
     request = OnionRequest(node_ids, [b"\0\0"] * len(node_ids), session_key, b"")
     size = max(1, smallest_frame * len(node_ids))
-    return build_onions([request], hop_payloads_size=size, threads=1, implementation=implementation)[0].secrets
+    batch = build_onions(
+        [request], hop_payloads_size=size, threads=1, implementation=implementation, hop_tables=hop_tables
+    )
+    return batch[0].secrets

@@ -9,7 +9,7 @@ import pytest
 
 from keysend_fast import _single, kernels
 from keysend_fast.errors import NodeKeyError, SessionKeyError
-from keysend_fast.onion import build_onion, peel_onion
+from keysend_fast.onion import OnionSecrets, build_onion, peel_onion
 from tests.reference import chacha20, secp256k1
 
 ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
@@ -88,3 +88,31 @@ def test_frame_hmacs_are_those_that_peeling_finds(size: int) -> None:
         for wrong in (lens[1:], [*lens, 35], [31] * hops, [size + 1] * hops, [-1] * hops):
             with pytest.raises(ValueError):
                 _single.frame_hmacs(onion, wrong)
+
+
+def test_open_return_gives_the_packet_of_whoever_sent_it(symmetric: str) -> None:
+    random = Random("returns")
+    for hops, erring, size in (
+        (1, 0, 292),
+        (4, 0, 292),
+        (4, 3, 292),
+        (20, 19, 1060),
+        (27, 26, 292),
+        (3, 1, 32),
+        (3, 2, 33),
+    ):
+        secrets = [random.randbytes(32) for _ in range(hops)]
+        body = random.randbytes(size - 32)
+        sent = hmac.digest(hmac.digest(b"um", secrets[erring], "sha256"), body, "sha256") + body
+        packet = sent
+        for secret in secrets[erring::-1]:
+            packet = chacha20.xor(packet, chacha20.stream(hmac.digest(b"ammag", secret, "sha256"), size))
+        kept = OnionSecrets.from_shared_secrets(secrets)
+        assert _single.open_return(packet, kept, implementation=symmetric) == (sent, erring)
+        changed = bytes((packet[0] ^ 1,)) + packet[1:]
+        assert _single.open_return(changed, kept, implementation=symmetric) is None
+        others = OnionSecrets.from_shared_secrets([random.randbytes(32) for _ in range(hops)])
+        assert _single.open_return(packet, others, implementation=symmetric) is None
+    for length in (0, 31, 65536):
+        with pytest.raises(ValueError):
+            _single.open_return(bytes(length), kept)

@@ -227,7 +227,7 @@ class Electrum:
     # ------------------------------------------------------------ failures
 
     def failing(self) -> tuple[Case, bool]:
-        """(a failure on its way back, whether a node of the route sent it)."""
+        """(a failure on its way back, whether a node of a route of at most 27 hops sent it)."""
         random = self.random
         hops = random.choice((1, 2, 4, 8, 20, 20, 27, 28, 31) if random.random() < 0.2 else (1, 2, 3, 4, 8))
         route = [self.point() for _ in range(hops)]
@@ -245,7 +245,7 @@ class Electrum:
         for secret in reversed(secrets[: erring + 1]):
             stream = _single.chacha20_stream(_single.hmac_sha256(b"ammag", secret), len(packet))
             packet = bytes(a ^ b for a, b in zip(packet, stream, strict=True))
-        usual = True
+        usual = hops <= 27
         if random.random() < 0.2:
             usual = False
             packet = packet[:-1] if random.random() < 0.5 else random.randbytes(random.choice((0, 10, 32, 292)))
