@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--implementation", default="", help="of the curve slot (default: the best that runs here)")
     parser.add_argument("--rounds", type=int, help="interleaved rounds (7; quick: 3)")
     parser.add_argument("--seconds", type=float, help="of a row's turn in a round (0.1; quick: 0.03)")
+    parser.add_argument(
+        "--cpu-time", action="store_true", help="the thread's CPU time (busy machines; no two-thread row)"
+    )
     parser.add_argument("--quick", action="store_true", help="fewer rows and rounds, to see that it works")
     parser.add_argument("--json", type=Path, help="write every round's figures here")
     parser.add_argument("--save", action="store_true", help="the same into benchmarks/baselines, by kind of CPU")
@@ -38,6 +42,7 @@ def main() -> int:
     options = _arguments()
     rounds = options.rounds or (3 if options.quick else 7)
     seconds = options.seconds or (0.03 if options.quick else 0.1)
+    clock = time.thread_time_ns if options.cpu_time else time.perf_counter_ns
     try:
         chosen = bench_onions.require(options.implementation)
     except (ValueError, bench_onions.WrongCodeError) as error:
@@ -58,13 +63,15 @@ def main() -> int:
     }
     if options.what == "kernels":
         rows = bench_kernels.suite()
-        interleave(rows, rounds=rounds, seconds=seconds, say=_say)
+        interleave(rows, rounds=rounds, seconds=seconds, clock=clock, say=_say)
         print(table(rows, "call"))
     else:
         others = [name for name in bench_kernels.runnable("ecmult") if not options.quick or name == "libsecp256k1"]
-        suite = bench_onions.suite(chosen["ecmult"], others, quick=options.quick, threads=machine["cores"] > 1)
+        suite = bench_onions.suite(
+            chosen["ecmult"], others, quick=options.quick, threads=machine["cores"] > 1 and not options.cpu_time
+        )
         rows = list(suite.rows.values())
-        interleave(rows, rounds=rounds, seconds=seconds, say=_say)
+        interleave(rows, rounds=rounds, seconds=seconds, clock=clock, say=_say)
         claims = suite.claims()
         print(table(rows), *suite.memory(), "", verdicts(claims), sep="\n")
         saved["claims"] = [
