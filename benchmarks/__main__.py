@@ -1,4 +1,4 @@
-"""`python -m benchmarks onions` and `python -m benchmarks kernels`: interleaved measurements of this build."""
+"""`python -m benchmarks onions`, `kernels` and `failures`: interleaved measurements of this build."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from keysend_fast import show_config
 
-from . import bench_kernels, bench_onions
-from .interleave import interleave, table, verdicts
+from . import bench_failures, bench_kernels, bench_onions
+from .interleave import Claim, interleave, table, verdicts
 from .machine import ROOT, cpu_id, header
 
 FORMAT = 1
@@ -20,7 +21,7 @@ FORMAT = 1
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("what", choices=("onions", "kernels"))
+    parser.add_argument("what", choices=("onions", "kernels", "failures"))
     parser.add_argument("--implementation", default="", help="of the curve slot (default: the best that runs here)")
     parser.add_argument("--rounds", type=int, help="interleaved rounds (7; quick: 3)")
     parser.add_argument("--seconds", type=float, help="of a row's turn in a round (0.1; quick: 0.03)")
@@ -35,6 +36,13 @@ def _arguments() -> argparse.Namespace:
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
+
+
+def _told(claims: Sequence[Claim]) -> list[dict[str, Any]]:
+    return [
+        {"text": c.text, "ratio": c.ratio, "target": c.target, "upper": c.upper, "source": c.source, "met": c.met}
+        for c in claims
+    ]
 
 
 def main() -> int:
@@ -65,6 +73,13 @@ def main() -> int:
         rows = bench_kernels.suite()
         interleave(rows, rounds=rounds, seconds=seconds, clock=clock, say=_say)
         print(table(rows, "call"))
+    elif options.what == "failures":
+        failures = bench_failures.suite(options.implementation or chosen["ecmult"], quick=options.quick)
+        rows = list(failures.rows.values())
+        interleave(rows, rounds=rounds, seconds=seconds, clock=clock, say=_say)
+        claims = failures.claims()
+        print(table(rows, "failure"), "", verdicts(claims), sep="\n")
+        saved["claims"] = _told(claims)
     else:
         others = [name for name in bench_kernels.runnable("ecmult") if not options.quick or name == "libsecp256k1"]
         suite = bench_onions.suite(
@@ -74,10 +89,7 @@ def main() -> int:
         interleave(rows, rounds=rounds, seconds=seconds, clock=clock, say=_say)
         claims = suite.claims()
         print(table(rows), *suite.memory(), "", verdicts(claims), sep="\n")
-        saved["claims"] = [
-            {"text": c.text, "ratio": c.ratio, "target": c.target, "upper": c.upper, "source": c.source, "met": c.met}
-            for c in claims
-        ]
+        saved["claims"] = _told(claims)
         saved["tables"] = {name: tables.stats() for name, tables in suite.tables.items()}
     saved["load_after"] = header()["load_average"]
     saved["rows"] = [row.saved() for row in rows]

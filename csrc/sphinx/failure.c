@@ -227,7 +227,7 @@ static void ksf_failure_open(const ksf_suite *suite, const ksf_return_step *cons
 /* dst[j][0..len) ^= the streams of the keys, made in `room`: KSF_RETURN_GROUP streams of ksf_round_up(len, 64) bytes. */
 static void ksf_obfuscate(const ksf_suite *suite, uint8_t *const *dst, const uint8_t *keys, size_t len, size_t n, uint8_t *room) {
     const size_t stride = ksf_round_up(len, 64);
-    uint8_t *streams[KSF_RETURN_GROUP];
+    uint8_t *streams[KSF_RETURN_GROUP] = {0};
     for (size_t j = 0; j < n; j++) streams[j] = room + stride * j;
     suite->chacha20->stream_many(streams, keys, NULL, stride, n);
     for (size_t j = 0; j < n; j++) {

@@ -8,6 +8,7 @@
 #include "../../csrc/chacha20/chacha20.h"
 #include "../../csrc/checkmem.h"
 #include "../../csrc/sphinx/sphinx.h"
+#include "ct_failures.h"
 #include "ct_symm.h"
 #include "support.h"
 
@@ -259,6 +260,7 @@ int main(int argc, char **argv) {
     }
     check_peel(1), check_peel(ONIONS);
     check_onions();
+    ksf_ct_failures(&suite);
     printf("%s %s %s: no branch or address depends on a secret\n", argv[1], argv[2], argv[3]);
     return 0;
 }
