@@ -10,7 +10,7 @@ BENCH ?= onions
 INSTALL := $(PY) -m pip install -q --disable-pip-version-check
 PYTEST ?= $(PY) -m pytest
 
-.PHONY: help demo test bench bench-save bench-peers interop long lint lint-python lint-c lint-project ct asan fuzz wheel docs clean
+.PHONY: help demo test bench bench-save bench-peers interop long lint lint-python lint-c lint-project ct fuzz wheel docs clean
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 22
 
@@ -86,9 +86,6 @@ lint-c: $(VENV)/.dev
 
 lint-project: $(VENV)/.base ## constant time: valgrind and MemorySanitizer watch the kernels
 	bash tests/c/ct.sh $(CT)
-
-asan: $(VENV)/.dev ## the tests under AddressSanitizer and UndefinedBehaviorSanitizer
-	bash tools/asan.sh $(TEST)
 
 fuzz: $(VENV)/.base ## libFuzzer on everything that reads foreign bytes
 	bash tests/c/fuzz.sh $(FUZZ)
