@@ -84,7 +84,16 @@ lint-python: $(VENV)/.dev
 lint-c: $(VENV)/.dev
 	$(VENV)/bin/clang-format --dry-run -Werror $(C_FILES)
 
-lint-project: $(VENV)/.base ## constant time: valgrind and MemorySanitizer watch the kernels
+lint-project: $(VENV)/.dev
+	$(REBUILD)
+	$(PY) tools/make_pxd.py --check
+	$(PY) tools/selftest_answers.py --check
+	$(PY) tools/check_magic.py
+	$(PY) tools/check_citations.py
+	$(PY) tools/check_symbols.py
+	$(PY) tools/check_paths.py
+
+ct: $(VENV)/.base ## constant time: valgrind and MemorySanitizer watch the kernels
 	bash tests/c/ct.sh $(CT)
 
 fuzz: $(VENV)/.base ## libFuzzer on everything that reads foreign bytes
