@@ -81,7 +81,7 @@ static ksf_return_report expected(const ksf_return *r, uint16_t erring) {
 typedef struct {
     uint8_t *secrets, *packet, *data, *body;
     size_t n_hops, len;
-    int fulfilled;
+    int fulfilled, honest; /* honest: every node of the route had its part, and nobody changed anything */
     uint16_t erring;
 } item;
 
@@ -93,6 +93,7 @@ static void make_return(item *t, ksf_fuzz_input *in) {
     const size_t liar = ksf_fuzz_byte(in) % (2 * t->n_hops), at = ksf_fuzz_u16(in);
     const uint8_t mask = ksf_fuzz_byte(in), in_packet = ksf_fuzz_byte(in) & 1;
     ksf_fuzz_take(in, message, message_len);
+    t->honest = !mask && without > last;
     if (!t->fulfilled) {
         t->len = KSF_FAILURE_OVERHEAD + message_len + ksf_fuzz_byte(in) % 200;
         t->packet = ksf_fuzz_alloc(t->len);
@@ -135,6 +136,10 @@ static void check(const ksf_return *r, const item *t, const ksf_return_report *r
     KSF_REQUIRE(report->erring_hop == due.erring_hop && report->first_unverified == due.first_unverified);
     KSF_REQUIRE(report->n_hold_times == due.n_hold_times);
     KSF_REQUIRE(!memcmp(report->hold_times, due.hold_times, sizeof due.hold_times));
+    if (t->honest) {
+        const size_t heard = t->fulfilled ? t->n_hops : (size_t)t->erring + 1;
+        KSF_REQUIRE(report->first_unverified == KSF_NO_HOP && report->n_hold_times == (heard < POSITIONS ? heard : POSITIONS));
+    }
     KSF_REQUIRE(status->code == (t->fulfilled || t->erring != KSF_NO_HOP ? KSF_OK : KSF_ERR_UNDECODABLE));
 }
 

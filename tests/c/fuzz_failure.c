@@ -4,7 +4,8 @@
  * fuzz.sh sources: csrc/sha256/sha256_portable.c csrc/chacha20/chacha20.c csrc/chacha20/chacha20_portable.c csrc/tlv/tlv.c
  *
  * A batch of returns comes out of the input, each of one of the kinds below; what each must decode to is decided here, layer
- * by layer. Batched and alone must give the same. */
+ * by layer. Batched and alone must give the same, and the work alone depends on the packet's length and on nothing else, as long
+ * as the route has no more hops than there are rounds. */
 #include "fuzz_returns.h"
 
 enum { ITEMS = 20, HOPS = 30 };
@@ -85,6 +86,15 @@ static void check(const item *t, const ksf_return_report *report, const ksf_stat
     if (t->code == KSF_OK) KSF_REQUIRE(!memcmp(t->body + 2, t->message, t->message_len));
 }
 
+/* A round is one stream and one HMAC; its two keys are an HMAC each from a prepared key, two blocks. Without room for an HMAC the
+ * packet is nobody's, and the keys alone are made. */
+static void check_work(const item *t) {
+    const size_t rounds = t->n_hops < KSF_FAILURE_ROUNDS ? KSF_FAILURE_ROUNDS : t->n_hops;
+    const size_t inner = 1 + (t->len - 32 + 9 + 63) / 64, outer = 2, keys = t->len ? 4 : 2;
+    KSF_REQUIRE(ksf_fuzz_streams == (t->len < 32 ? 0 : rounds));
+    KSF_REQUIRE(ksf_fuzz_blocks == rounds * (keys + (t->len < 32 ? 0 : inner + outer)));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     ksf_fuzz_input in = {data, size};
     ksf_return returns[ITEMS];
@@ -122,7 +132,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     ksf_fuzz_decode(returns, n, reports, statuses);
     for (size_t i = 0; i < n; i++) check(&items[i], &reports[i], &statuses[i]);
     for (size_t i = 0; i < n; i++) {
+        ksf_fuzz_blocks = ksf_fuzz_streams = 0;
         ksf_fuzz_decode(&returns[i], 1, &alone, &status);
+        check_work(&items[i]);
         check(&items[i], &alone, &status);
         free(items[i].secrets), free(items[i].packet), free(items[i].body);
     }
