@@ -24,6 +24,7 @@ from keysend_fast.payer.stream import Stream, StreamOptions
 from keysend_fast.payer.value import Feed, read_feed
 
 _PACKAGED = "packaged"
+_MOST_CULPRITS = 5
 
 
 class Rate(click.ParamType):  # type: ignore[type-arg]  # generic in click's newer releases only
@@ -122,6 +123,9 @@ def _write(path: str, text: str) -> None:
 @click.option("--min-msat", type=click.IntRange(1), default=1000, show_default=True, help="Less is carried forward.")
 @click.option("--payers", type=click.IntRange(1), default=32, show_default=True, help="Nodes that listeners pay from.")
 @click.option("--retries", type=click.IntRange(0, 20), default=3, show_default=True, help="Other routes tried.")
+@click.option(
+    "--faults", type=click.FloatRange(0, 100), default=0.0, show_default=True, help="Percent of channels made faulty."
+)
 @click.option("--wave", type=click.IntRange(1, 65_536), default=4096, show_default=True, help="Payments in flight.")
 @click.option("--seed", type=click.IntRange(0, 2**63), default=0, show_default=True, help="Of what chance decides.")
 @implementation
@@ -144,6 +148,7 @@ def stream(
     min_msat: int,
     payers: int,
     retries: int,
+    faults: float,
     wave: int,
     seed: int,
     implementation: str | None,
@@ -169,6 +174,7 @@ def stream(
         policy=policy,
         payers=payers,
         retries=retries,
+        faults=faults / 100,
         wave=wave,
         seed=seed,
         implementation=implementation,
@@ -225,6 +231,10 @@ def print_account(account: StreamAccount, console: Console) -> None:
     console.print(table)
     for reason, count in account.failed.most_common():
         console.print(f"failed: {count:,} payments, {reason}", markup=False)
+    for culprit in account.culprits[:_MOST_CULPRITS]:
+        codes = ", ".join(f"{count:,} {code}" for code, count in culprit.failures.most_common())
+        waited = f"p50 {culprit.waited_p50:,} ms, p99 {culprit.waited_p99:,} ms"
+        console.print(f"culprit: {culprit.name}: {codes}; held {waited}", markup=False, highlight=False)
     for warning in account.warnings:
         console.print(f"warning: {warning}", style="yellow", markup=False, highlight=False)
     rates = account.rates()

@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from keysend_fast.payer.culprits import Culprit
+
 
 class AccountError(AssertionError):
     """The books do not balance: money was counted twice or lost. Never to be caught and carried on from."""
@@ -40,7 +42,8 @@ class RecipientAccount:
 class StreamAccount:
     """A whole stream.
 
-    seconds is by phase of the work; timeline holds (seconds since the start, settled, failed) so far; unshared_msat:
+    seconds is by phase of the work; timeline holds (seconds since the start, settled, failed) so far; culprits: who made
+    attempts fail; slowest: the channels that held payments longest; unshared_msat:
     what listeners gave and no recipient's share came to: the dust of roundings that round down.
     """
 
@@ -54,6 +57,8 @@ class StreamAccount:
     layers: int = 0
     failed: Counter[str] = field(default_factory=Counter)
     hops: Counter[int] = field(default_factory=Counter)
+    culprits: list[Culprit] = field(default_factory=list)
+    slowest: list[Culprit] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     timeline: list[tuple[float, int, int]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -96,6 +101,8 @@ class StreamAccount:
         return {
             **_columns(self),
             "recipients": [_columns(recipient) for recipient in self.recipients],
+            "culprits": [_columns(culprit) for culprit in self.culprits],
+            "slowest": [_columns(culprit) for culprit in self.slowest],
             "totals": totals,
             "rates": self.rates(),
         }
@@ -113,7 +120,7 @@ class StreamAccount:
         return file.getvalue()
 
 
-def _columns(record: RecipientAccount | StreamAccount) -> dict[str, Any]:
+def _columns(record: RecipientAccount | StreamAccount | Culprit) -> dict[str, Any]:
     """Return a record's fields by name, counters as plain dictionaries."""
     values = {column.name: getattr(record, column.name) for column in fields(record)}
     return {name: dict(value) if isinstance(value, Counter) else value for name, value in values.items()}

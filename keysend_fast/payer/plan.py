@@ -184,12 +184,15 @@ class Planner:
         self._remember(self._routes, key, plan.channels, 64 * self._max_trees)
         return plan
 
-    def avoid(self, short_channel_id: int, direction: int) -> None:
-        """Plan no more over a channel direction, say because it could not forward. Raises RouteError if unknown."""
+    def avoid(self, short_channel_id: int, direction: int, avoided: bool = True) -> None:
+        """Plan no more over a channel direction, say because it could not forward; or again, with ``avoided`` false.
+
+        Raises RouteError if unknown.
+        """
         channel = self.graph.by_scid.get((short_channel_id, direction))
         if channel is None:
             raise RouteError(f"channel {short_channel_id}/{direction} is not in the graph")
-        self._avoided[channel] = True
+        self._avoided[channel] = avoided
         self._trees.clear()
         self._routes.clear()
 

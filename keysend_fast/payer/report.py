@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from keysend_fast.payer.account import RecipientAccount, StreamAccount
+from keysend_fast.payer.culprits import Culprit
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c1e21; --soft: #5c6470; --line: #d9dde3; --page: #ffffff;
@@ -33,6 +34,7 @@ _KEY = (
 )
 _WIDTH, _LEFT, _RIGHT = 960, 190, 110
 _ROW = 26
+_MOST_CULPRITS = 20
 
 
 def sats(msat: int) -> str:
@@ -179,11 +181,33 @@ def html_report(account: StreamAccount) -> str:
     if account.failed:
         rows = [(reason, f"{count:,}") for reason, count in account.failed.most_common()]
         page += ["<h2>Failures</h2>", _table(("reason", "payments"), rows, 1)]
+    if account.culprits:
+        page += [
+            "<h2>Culprits, and how long their failures took</h2>",
+            _culprit_table(account.culprits[:_MOST_CULPRITS]),
+        ]
+    if account.slowest:
+        page += ["<h2>Slowest channels, by what nodes attest</h2>", _slowest_table(account.slowest)]
     if account.warnings:
         page += ["<h2>Warnings</h2><ul>", *(f"<li>{escape(warning)}</li>" for warning in account.warnings), "</ul>"]
     options = [(name, str(value)) for name, value in account.options.items()]
     page += ["<h2>Options</h2>", _table(("option", "value"), options, 0), "</body></html>"]
     return "\n".join(page)
+
+
+def _culprit_table(culprits: Sequence[Culprit]) -> str:
+    """Who made attempts fail, and how long the failed payments were kept."""
+
+    def row(c: Culprit) -> tuple[str, ...]:
+        codes = ", ".join(f"{count:,} {code}" for code, count in c.failures.most_common())
+        return _clip(c.name), codes, f"{c.failures.total():,}", f"{c.waited_p50:,}", f"{c.waited_p99:,}"
+
+    return _table(("channel or node", "codes", "failures", "p50 ms", "p99 ms"), [row(c) for c in culprits], 3)
+
+
+def _slowest_table(slowest: Sequence[Culprit]) -> str:
+    rows = [(c.name, f"{c.held:,}", f"{c.hold_p50:,}", f"{c.hold_p99:,}") for c in slowest]
+    return _table(("channel", "payments", "p50 ms", "p99 ms"), rows, 3)
 
 
 def _recipient_table(account: StreamAccount) -> str:

@@ -2,8 +2,8 @@
 
 Every listener pays a rate by the minute for one item of a feed. What is due is divided exactly (``splits``), too little
 to send is carried forward, payments are planned (``plan``), built in waves and carried by the embedded network
-(``local_network``). A payment that a channel could not carry is tried again over another route, with a new preimage:
-its failure was definite.
+(``local_network``). A payment that fails is tried again as its decoded failure advises, with a new preimage: the failure
+was definite. The payer knows nothing but the return packet and its attribution data.
 """
 
 import os
@@ -14,18 +14,21 @@ from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 
 from keysend_fast.errors import FeedError, InputError, NoRouteError, RouteError, SplitError
-from keysend_fast.failure import FailureCode
+from keysend_fast.failure import Action, Advice, Failure, HoldTimes, decode_failures, decode_fulfilleds
 from keysend_fast.keysend import KeysendBatch, KeysendPayment, build_keysends, onion_budget
-from keysend_fast.onion import HopTables
+from keysend_fast.onion import HopTables, OnionSecrets
 from keysend_fast.payer.account import AccountError, RecipientAccount, StreamAccount
+from keysend_fast.payer.culprits import Culprits, failure_name
 from keysend_fast.payer.graph import ChannelGraph
 from keysend_fast.payer.lnaddress import KeysendAddress, with_node
 from keysend_fast.payer.local_network import LocalNetwork, Outcome, Outgoing
+from keysend_fast.payer.local_returns import Fault
 from keysend_fast.payer.plan import Plan, Planner
 from keysend_fast.payer.splits import Carry, Due, SplitPolicy, check_value, due_for
 from keysend_fast.payer.value import Feed, Item, Recipient, RemoteItem, Value, resolve_remote
 from keysend_fast.records import PODCAST_METADATA, Fit, MetadataTemplate, PodcastMetadata, lint_records
 from keysend_fast.route import Route
+from keysend_fast.status import Status
 
 APP_NAME = "keysend-fast"
 NO_ROUTE, NO_ADDRESS, NO_REMOTE = "no route", "address not resolved", "remote item not at hand"
@@ -37,6 +40,7 @@ _VARYING = ("ts", "value_msat", "value_msat_total")
 _MOST_MSAT, _MOST_SECONDS = 2**47, 10**9
 _TABLE_BYTES = 128 * 2**20
 _MIN_FUNDS_MSAT = 10**10
+_SLOWEST = 10  # channels named in the account
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +49,10 @@ class StreamOptions:
 
     msat_per_minute: each listener's rate. minutes: how long each listens, from the item's start; every: how many of
     them are paid together. listeners: how many, spread evenly over the items. items: guids or titles; none means all.
-    payers: nodes that the listeners' wallets live on. retries: further attempts of a payment that a channel could not
-    carry. wave: payments in flight together. seed: of everything that is chosen by chance. threads: for building and
-    peeling. implementation: of the onions' arithmetic; None is the best.
+    payers: nodes that the listeners' wallets live on. retries: further attempts of a payment whose failure advises one.
+    faults: share of the channel directions, 0 to 1, that get a fault of some kind. wave: payments in flight together.
+    seed: of everything that is chosen by chance. threads: for building and peeling. implementation: of the onions'
+    arithmetic; None is the best.
     """
 
     msat_per_minute: int = 100_000
@@ -58,6 +63,7 @@ class StreamOptions:
     policy: SplitPolicy = field(default_factory=SplitPolicy)
     payers: int = 32
     retries: int = 3
+    faults: float = 0.0
     wave: int = 4096
     seed: int = 0
     threads: int = field(default_factory=lambda: min(4, os.cpu_count() or 1))
@@ -69,6 +75,8 @@ class StreamOptions:
                 raise InputError(f"{name} must be 1 or more")
         if self.retries < 0:
             raise InputError("retries must be 0 or more")
+        if not 0 <= self.faults <= 1:
+            raise InputError("faults is a share of 0 to 1")
 
 
 @dataclass(slots=True, eq=False)
@@ -155,9 +163,23 @@ class Stream:
         self._tables = HopTables(_TABLE_BYTES)
         self._feeds = _with_stand_ins(feeds, remotes)
         self._programmes = self._choose(feeds)
-        self._avoided: set[int] = set()
+        self._avoided: dict[int, float] = {}
+        self._listened = 0.0
+        self._culprits = Culprits()
         self.payers = self._pick_payers()
         """The nodes that the listeners' wallets live on, 33-byte ids of the graph."""
+        self.faults = self._inject_faults()
+        """The faults put on the network, by channel direction."""
+
+    def _inject_faults(self) -> dict[int, Fault]:
+        """Put faults of every kind on some channel directions, chosen by chance."""
+        channels = len(self.network.graph)
+        chosen = self._random.sample(range(channels), round(self.options.faults * channels))
+        kinds = list(Fault)
+        faults = {channel: kinds[place % len(kinds)] for place, channel in enumerate(chosen)}
+        for channel, fault in faults.items():
+            self.network.inject(channel, fault)
+        return faults
 
     def _described(self) -> dict[str, object]:
         """Return the options as plain values, for the account."""
@@ -208,6 +230,8 @@ class Stream:
         done = 0
         for first in range(0, options.minutes, options.every):
             minutes = min(options.every, options.minutes - first)
+            self._listened = 60.0 * first
+            self._forgive()
             dues = [self._dues(programme, first, minutes) for programme in self._programmes]
             for listener in range(options.listeners):
                 wave += self._payments(listener, dues[listener % len(dues)], first + minutes, minutes, payers)
@@ -234,6 +258,8 @@ class Stream:
         """Write down what is still carried, and check every book against the other."""
         for (_, payee), owed in self._carry.owed.items():
             payee.account.carried_msat += owed
+        self.account.culprits = self._culprits.rows()
+        self.account.slowest = self._culprits.slowest(_SLOWEST)
         self.network.check_conserved()
         self.account.check()
         claimed = sum(self.network.received_msat.values())
@@ -351,28 +377,49 @@ class Stream:
         """Bring payments to their ends, those that may be tried again included."""
         while payments:
             planned = list(self._planned(payments))
-            outcomes = self._send(planned)
+            answers = self._send(planned)
             payments = []
-            for (payment, plan), outcome in zip(planned, outcomes, strict=True):
-                if outcome is None:
-                    continue
-                if outcome.code == 0:
+            for (payment, plan), answer in zip(planned, answers, strict=True):
+                if isinstance(answer, HoldTimes):
                     account = payment.payee.account
                     account.settled += 1
                     account.settled_msat += payment.amount_msat
                     account.fee_msat += plan.fee_msat
                     self.account.hops[len(plan.channels)] += 1
-                elif outcome.code == FailureCode.TEMPORARY_CHANNEL_FAILURE and payment.attempts <= self.options.retries:
-                    self._avoid(plan.channels[outcome.layers])
-                    payments.append(payment)
-                else:
-                    self._fail(payment, _reason(outcome.code))
+                    self._culprits.held(plan, answer.hold_times)
+                elif isinstance(answer, Failure):
+                    self._culprits.failed(plan, answer)
+                    self._culprits.held(plan, answer.hold_times or ())
+                    advice = answer.advice
+                    self._heed(plan, advice)
+                    if advice.retry and payment.attempts <= self.options.retries:
+                        payments.append(payment)
+                    else:
+                        self._fail(payment, failure_name(answer))
 
-    def _avoid(self, channel: int) -> None:
-        if channel not in self._avoided:
-            self._avoided.add(channel)
-            graph = self.planner.graph
-            self.planner.avoid(graph.scid[channel], graph.direction[channel])
+    def _heed(self, plan: Plan, advice: Advice) -> None:
+        """Avoid what the advice names, for as long as it says; seconds are those of listening."""
+        graph = self.planner.graph
+        channels: Sequence[int] = ()
+        if advice.action is Action.AVOID_CHANNEL and advice.target is not None and advice.target.channel is not None:
+            channels = (plan.channels[advice.target.channel[1]],)
+        elif advice.action is Action.AVOID_NODE and advice.target is not None and advice.target.node is not None:
+            node = graph.destination[plan.channels[advice.target.node]]
+            channels = [i for i, ends in enumerate(zip(graph.source, graph.destination, strict=True)) if node in ends]
+        elif advice.action is Action.AVOID_ROUTE:
+            channels = plan.channels[1:-1] or plan.channels
+        until = float("inf") if advice.seconds is None else self._listened + advice.seconds
+        for channel in channels:
+            if channel not in self._avoided:
+                self.planner.avoid(graph.scid[channel], graph.direction[channel])
+            self._avoided[channel] = max(until, self._avoided.get(channel, 0.0))
+
+    def _forgive(self) -> None:
+        """Plan again over what was avoided long enough."""
+        graph = self.planner.graph
+        for channel in [channel for channel, until in self._avoided.items() if until <= self._listened]:
+            del self._avoided[channel]
+            self.planner.avoid(graph.scid[channel], graph.direction[channel], avoided=False)
 
     def _fail(self, payment: _Payment, reason: str) -> None:
         payment.payee.account.failed_msat[reason] += payment.amount_msat
@@ -397,8 +444,9 @@ class Stream:
             yield payment, plan
         self._spent("plan", began)
 
-    def _send(self, planned: list[tuple[_Payment, Plan]]) -> list[Outcome | None]:
-        """Build the onions of a wave and send them; None for a payment whose onion cannot be built (it has failed)."""
+    def _send(self, planned: list[tuple[_Payment, Plan]]) -> list[HoldTimes | Failure | None]:
+        """Build the onions of a wave, send them and read what comes back: hold times where a payment settled; None for one
+        whose onion cannot be built (it has failed)."""
         began = time.perf_counter()
         height = self.network.block_height
         keysends: list[KeysendPayment] = []
@@ -420,14 +468,43 @@ class Stream:
                 expiry = height + 1 + plan.cltv_deltas[0]
                 packet = batch[number].packet
                 outgoing.append(Outgoing(packet, payment_hash, plan.channels[0], plan.amounts_msat[0], expiry))
-        began = self._spent("build", began)
-        outcomes: list[Outcome | None] = [None] * len(planned)
-        for place, sent, outcome in zip(places, outgoing, self.network.send(outgoing), strict=True):
-            if outcome.code == 0 and sha256(outcome.preimage or b"").digest() != sent.payment_hash:
-                raise AccountError("a payment is called settled without its preimage")
-            outcomes[place] = outcome
-        self._spent("network", began)
-        return outcomes
+            began = self._spent("build", began)
+            outcomes = self.network.send(outgoing)
+            for sent, outcome in zip(outgoing, outcomes, strict=True):
+                if outcome.code == 0 and sha256(outcome.preimage or b"").digest() != sent.payment_hash:
+                    raise AccountError("a payment is called settled without its preimage")
+            began = self._spent("network", began)
+            read = self._read(outcomes, batch.secrets)
+        answers: list[HoldTimes | Failure | None] = [None] * len(planned)
+        for place, answer in zip(places, read, strict=True):
+            answers[place] = answer
+        self._spent("decode", began)
+        return answers
+
+    def _read(self, outcomes: Sequence[Outcome], secrets: Sequence[OnionSecrets]) -> list[HoldTimes | Failure]:
+        """Decode what came back, all of a wave at once."""
+        options = self.options
+        settled = [i for i, outcome in enumerate(outcomes) if outcome.preimage is not None]
+        failed = [i for i, outcome in enumerate(outcomes) if outcome.return_packet is not None]
+        hold_times = decode_fulfilleds(
+            [outcomes[i].attribution_data or b"" for i in settled],
+            [secrets[i] for i in settled],
+            threads=options.threads,
+            implementation=options.implementation,
+        )
+        failures = decode_failures(
+            [outcomes[i].return_packet or b"" for i in failed],
+            [secrets[i] for i in failed],
+            attribution_data=[outcomes[i].attribution_data for i in failed],
+            threads=options.threads,
+            implementation=options.implementation,
+        )
+        read: dict[int, HoldTimes | Failure] = dict(zip(settled, hold_times, strict=True))
+        read |= zip(failed, failures, strict=True)
+        for i, outcome in enumerate(outcomes):
+            if i not in read:  # the payer's own node failed it
+                read[i] = Failure(Status.OK, len(secrets[i]), -1, outcome.local_message or b"")
+        return [read[i] for i in range(len(outcomes))]
 
     def _build(self, keysends: list[KeysendPayment], height: int) -> KeysendBatch:
         options = self.options
@@ -453,13 +530,6 @@ class Stream:
         now = time.perf_counter()
         self.account.seconds[phase] = self.account.seconds.get(phase, 0.0) + now - began
         return now
-
-
-def _reason(code: int) -> str:
-    try:
-        return FailureCode(code).name.lower()
-    except ValueError:
-        return f"code {code:#06x}"
 
 
 def _with_stand_ins(feeds: Sequence[Feed], remotes: Sequence[Feed]) -> dict[str, Feed]:
