@@ -117,7 +117,8 @@ cdef class OnionSecrets:
                 raise ValueError("not sealed onion secrets of this version")
             return secrets_from(p + 4, p + 36 if p[1] else NULL, p + 36 + 32 * p[1], <uint16_t>(p[2] << 8 | p[3]))
         finally:
-            api.wipe(p, size)
+            if size > 1:      # shorter ones are the interpreter's own, shared by everyone
+                api.wipe(p, size)
 
     @staticmethod
     def from_shared_secrets(shared_secrets, session_key=None):

@@ -11,7 +11,7 @@ import traceback
 from typing import Any
 
 import pytest
-from nacl.public import PrivateKey
+from nacl.public import PrivateKey, SealedBox
 
 from keysend_fast import (
     Hop,
@@ -231,6 +231,15 @@ def test_what_is_not_sealed_for_this_key_raises() -> None:
             OnionSecrets.open(value, key)
     with pytest.raises(ValueError, match="sealed"):
         OnionSecrets.open(sealed, PrivateKey.generate())
+
+
+def test_short_plain_texts_leave_the_interpreters_bytes_alone() -> None:
+    """One byte is an object that the whole process shares: wiping it would change every b"\\x01" there is."""
+    key = PrivateKey.generate()
+    for value in range(256):
+        with pytest.raises(ValueError, match="version"):
+            OnionSecrets.open(SealedBox(key.public_key).encrypt(bytes([value])), key)
+        assert list(bytes([value])) == [value]
 
 
 def test_secrets_of_the_callers_own() -> None:
