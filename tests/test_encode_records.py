@@ -73,17 +73,17 @@ def record(type_: int, value: bytes) -> bytes:
         (record(65538, b"") + record(65536, b""), 65536, 6),
         (record(65536, b"abc")[:-1], 65536, 0),
         (record(65536, b"")[:-1], 65536, 0),
-        (record(65536, b"") + b"\xfd", 0, 6),
-        (record(65536, b"") + b"\xfd\0\1\0", 0, 6),
+        (record(65536, b"") + b"\xfd", None, 6),
+        (record(65536, b"") + b"\xfd\0\1\0", None, 6),
         (b"\xfe\0\1\0\0\xfd\0\1x", 65536, 0),
-        (b"\xfe\0\0\xff\xff\0", 0, 0),
+        (b"\xfe\0\0\xff\xff\0", None, 0),
         (record(2**64 - 1, b"") + record(65536, b""), 65536, 10),
         (record(2**64 - 1, b"") * 2, 2**64 - 1, 10),
         (bigsize.encode(65536) + b"\xff" + b"\xff" * 8, 65536, 0),
         (b"\0", 0, 0),
     ],
 )
-def test_streams_that_break_the_format(stream: bytes, type_: int, offset: int) -> None:
+def test_streams_that_break_the_format(stream: bytes, type_: int | None, offset: int) -> None:
     with pytest.raises(TlvError) as error:
         encode_records(stream)
     assert (error.value.type, error.value.offset) == (type_, offset)
