@@ -482,7 +482,7 @@ cdef int run(OnionBatch b, ksf_build_batch *c, object implementation, object hop
     cdef ksf_impl_row row
     cdef ksf_node_key *keys = NULL
     cdef uint32_t *order = NULL
-    cdef size_t rows = b.first_row[b.n], n_keys, block, per_thread
+    cdef size_t rows = b.first_row[b.n], n_keys, block, blocks
     cdef int workers = thread_count(threads, b.n, THREADS_WORTH)
     cdef HopTables tables
     cdef list held
@@ -520,11 +520,9 @@ cdef int run(OnionBatch b, ksf_build_batch *c, object implementation, object hop
         if api.build_order(c, order, order + b.n):
             c.order = order
         api.suite_impl(suite, b"ecmult", &row)
-        block = row.block
-        if workers > 1:
-            per_thread = (b.n + workers - 1) // workers
-            if block > per_thread:
-                block = (per_thread + row.lanes - 1) // row.lanes * row.lanes
+        blocks = (b.n + row.block - 1) // row.block     # as many for each thread, of equal size
+        blocks = (blocks + workers - 1) // workers * workers
+        block = ((b.n + blocks - 1) // blocks + row.lanes - 1) // row.lanes * row.lanes
         if block > <size_t>b.n:
             block = b.n
         for i in range(b.n):

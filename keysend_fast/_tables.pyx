@@ -20,7 +20,9 @@ cdef const ksf_api *api = native_api()
 cdef enum:
     BUILD_AFTER = 8          # uses seen after which a table pays (measured crossover, docs/batched-ecdh.md)
     COLD_WINDOW = 5          # where a group of lanes has several keys, selecting costs more than adding: small sub-tables win
-    HOT_SHARE = 16           # a key with 1/16 of a batch's hops fills whole groups of lanes: it gets the larger window
+    HOT_SHARE = 16           # a key with 1/16 of a batch's hops fills whole groups of lanes: it gets the implementation's window
+    WARM_WINDOW = 6          # and one with 1/32 most of its groups: 6 bits lose nothing where they are mixed, and win where not
+    WARM_SHARE = 32
     HOT_HOPS = 256           # below so many hops a share says nothing
     POINT_ENTRY_BYTES = 256  # what an entry without a table is counted as
     BUILD_AT_ONCE = 64       # tables a call of table_build
@@ -75,8 +77,8 @@ cdef class HopTables:
     """Precomputed tables of node keys: public data, bounded in bytes, least recently used out first.
 
     max_bytes: upper bound of everything that it holds, tables of running batches included. window: table window in bits (5 to
-    8, 52 to 256 KiB a key), or None: the implementation's default for keys that fill whole groups of lanes, 5 for the others,
-    since selecting from several tables at once costs more than adding. build_after: uses after which a key gets a table.
+    8, 52 to 256 KiB a key), or None: the implementation's default for keys that fill whole groups of lanes, 6 for those that
+    fill some, 5 for the others, since selecting from several tables at once costs more than adding. build_after: uses after which a key gets a table.
     implementation: of the tables made by :meth:`warm`. Share one object between batches, threads and routes; a fork copies
     it. Raises ValueError.
     """
@@ -171,8 +173,10 @@ cdef class HopTables:
     cdef int window_for(self, ksf_impl_row *row, uint64_t uses, uint64_t hops) noexcept:
         if row.window_min <= self.window <= row.window_max:
             return self.window
-        if row.lanes == 1 or row.window_default < COLD_WINDOW or (hops >= HOT_HOPS and uses * HOT_SHARE >= hops):
+        if row.lanes == 1 or row.window_default <= COLD_WINDOW or (hops >= HOT_HOPS and uses * HOT_SHARE >= hops):
             return row.window_default
+        if hops >= HOT_HOPS and uses * WARM_SHARE >= hops and WARM_WINDOW < row.window_default:
+            return WARM_WINDOW
         return COLD_WINDOW
 
     cdef bint make_room(self, size_t bytes_wanted):

@@ -17,7 +17,7 @@ KSF_TARGET_END
 const ksf_ecmult_impl ksf_ecmult_avx2 = {
     .info = {"avx2", "AVX2, four lanes of nine 29-bit limbs", KSF_CPU_AVX2},
     .lanes = KSF_LANES,
-    .block = 128,
+    .block = 256,
     .peel_block = 128,
     .window_min = KSF_WINDOW_MIN,
     .window_default = 7,

@@ -17,7 +17,7 @@ KSF_TARGET_END
 const ksf_ecmult_impl ksf_ecmult_avx512ifma = {
     .info = {"avx512ifma", "AVX-512 IFMA, eight lanes of five 52-bit limbs", KSF_CPU_AVX512IFMA},
     .lanes = KSF_LANES,
-    .block = 256,
+    .block = 512,
     .peel_block = 128,
     .window_min = KSF_WINDOW_MIN,
     .window_default = 7,

@@ -78,7 +78,7 @@ typedef struct {
     uint8_t blind[65]; /* compressed(E) || ss, then b at the front */
     uint8_t b[32];
 } ksf_ls_item;
-enum { KSF_LS_BLOCK = 32 };
+enum { KSF_LS_BLOCK = 16 };
 
 typedef struct {
     ksf_ls_pubkey ephemeral[KSF_LS_BLOCK];

@@ -11,7 +11,7 @@
 
 #define KSF_LANES 4
 #define KSF_GROUP_FES 2
-#define KSF_CHAINS 2
+#define KSF_CHAINS 1
 #define KSF_ABREAST 1
 #define KSF_BLEND_GROUPS 1
 #define KSF_ENTRY_BYTES 72

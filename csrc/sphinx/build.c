@@ -270,8 +270,8 @@ static void ksf_wrap_group(ksf_block *k, size_t first, size_t end) {
     }
 }
 
-/* Copies what the block needs together, and finds what cannot be built. */
-static void ksf_gather(ksf_block *k) {
+/* Copies what the block needs together, and finds what cannot be built. Returns how many items can be. */
+static size_t ksf_gather(ksf_block *k) {
     const ksf_build_batch *b = k->b;
     uint32_t row = 0;
     for (size_t i = 0; i < k->n; i++) {
@@ -285,7 +285,12 @@ static void ksf_gather(ksf_block *k) {
     }
     k->first_row[k->n] = row;
     k->rows = row;
-    for (size_t i = 0; i < k->n; i++) ksf_check_item(k, i);
+    size_t good = 0;
+    for (size_t i = 0; i < k->n; i++) {
+        ksf_check_item(k, i);
+        good += k->statuses[i].code == KSF_OK;
+    }
+    return good;
 }
 
 /* Hands statuses and shared secrets back; the outputs of what was not built are zero. */
@@ -331,7 +336,12 @@ void ksf_build_block(const ksf_build_batch *b, size_t begin, size_t end, void *s
     k.pad = base + k.l.pad;
     k.buffers = base + k.l.buffers;
     k.streams = base + k.l.streams;
-    ksf_gather(&k);
+    if (!ksf_gather(&k)) { /* nothing to build */
+        memset(k.shared_secrets, 0, k.rows * 32);
+        ksf_scatter(&k);
+        ksf_wipe(k.session_keys, k.n * 32);
+        return;
+    }
     if (b->keysends) ksf_hash_preimages(&k);
     ksf_run_chain(&k, base + k.l.ecmult);
     ksf_sphinx_derive(b->suite->sha256, KSF_KEY_RHO, k.rho, k.shared_secrets, k.rows);
