@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
+from benchmarks import compat_environments as environments
+from benchmarks.compat_environments import Worker, environment
 from benchmarks.peers.install import ROOT
 from keysend_fast.compat import electrum as compat
 from keysend_fast.compat._electrum_onions import encode_payload
 from keysend_fast.compat._frames import frame_size, length_prefix, payload_of
 from keysend_fast.errors import MissingDependencyError
-from tests.compat import environments
 from tests.compat.electrum_cases import Electrum
-from tests.compat.process import Worker, environment
 
 SHORT, LONG = 40, 1000
 FUNCTIONS = {
@@ -68,7 +68,7 @@ def pairs() -> Iterator[Any]:
             pytest.skip(command)
         for kind in ("real", form):
             if (release, kind) not in running:
-                running[release, kind] = Worker(command, "electrum_worker", kind)
+                running[release, kind] = Worker(command, "tests.compat.electrum_worker", kind)
         return Pair(running[release, "real"], running[release, form])
 
     yield pair

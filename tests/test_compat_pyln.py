@@ -9,11 +9,12 @@ from typing import Any
 import coincurve
 import pytest
 
+from benchmarks import compat_environments as environments
+from benchmarks.compat_environments import Worker
 from keysend_fast import OnionError, _single
 from keysend_fast.compat import pyln
 from keysend_fast.onion import HopTables, peel_onion
-from tests.compat import environments, pyln_cases
-from tests.compat.process import Worker
+from tests.compat import pyln_cases
 from tests.support import load_vector
 
 SHORT, LONG = 60, 1000
@@ -53,7 +54,10 @@ def workers() -> Iterator[tuple[Worker, Worker]]:
     command = environments.pyln()
     if isinstance(command, str):
         pytest.skip(f"pyln-proto is not available: {command}")
-    with Worker(command, "pyln_worker", "real") as real, Worker(command, "pyln_worker", "ours") as ours:
+    with (
+        Worker(command, "tests.compat.pyln_worker", "real") as real,
+        Worker(command, "tests.compat.pyln_worker", "ours") as ours,
+    ):
         yield real, ours
 
 

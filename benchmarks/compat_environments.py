@@ -1,7 +1,8 @@
-"""A worker of tests/compat in another environment, asked one JSON line at a time."""
+"""Where pyln-proto and Electrum run beside keysend_fast: the environments of benchmarks/peers, with what this project needs."""
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -9,7 +10,34 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from benchmarks.peers.install import ROOT, Command
+from benchmarks.peers import install
+from benchmarks.peers.install import ROOT, Command, UnavailableError
+
+ELECTRUMS = {"4.3.4": "bookworm", "4.5.8": "trixie", "4.8.3": "sid"}
+"""Releases and the Debian suites that carry them."""
+
+
+@functools.cache
+def pyln() -> Command | str:
+    """The python of pyln-proto's environment, made with pip where it is missing; or why it cannot be had."""
+    try:
+        return Command(install.pyln().argv[:1])
+    except UnavailableError as reason:
+        return str(reason)
+
+
+@functools.cache
+def electrum(release: str, fetch: bool) -> Command | str:
+    """A python that imports this Electrum and keysend_fast; or why there is none. fetch: from Debian, where it is missing."""
+    suite = ELECTRUMS[release]
+    if not fetch and not (install.BUILD / f"electrum-{suite}" / "unpacked").exists():
+        return f"Electrum {release} is not here: `make long` fetches Debian's {suite} package"
+    try:
+        command = install.electrum("raw", suite)
+        python = install._venv("electrum-compat", (*install.ELECTRUM_REQUIREMENTS, "cffi>=1.17", "coincurve>=21"))
+    except UnavailableError as reason:
+        return str(reason)
+    return Command([python], dict(command.env))
 
 
 def environment(command: Command) -> dict[str, str]:
@@ -20,11 +48,11 @@ def environment(command: Command) -> dict[str, str]:
 
 
 class Worker:
-    """`python -m tests.compat.<module> <arguments>` in the command's environment; a context manager."""
+    """`python -m <module> <arguments>` in the command's environment, asked one JSON line at a time; a context manager."""
 
     def __init__(self, command: Command, module: str, *arguments: str) -> None:
         self._process = subprocess.Popen(
-            [*command.argv, "-m", f"tests.compat.{module}", *arguments],
+            [*command.argv, "-m", module, *arguments],
             cwd=ROOT,
             env=environment(command),
             stdin=subprocess.PIPE,
