@@ -10,7 +10,7 @@ BENCH ?= onions
 INSTALL := $(PY) -m pip install -q --disable-pip-version-check
 PYTEST ?= $(PY) -m pytest
 
-.PHONY: help demo test bench bench-save bench-peers interop long lint lint-python lint-c lint-project ct fuzz wheel docs clean
+.PHONY: help demo test bench bench-save bench-peers interop long lint lint-python lint-c lint-project ct asan fuzz wheel docs clean
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 22
 
@@ -43,10 +43,11 @@ $(BUILT): $(SOURCES)
 
 # ---------------------------------------------------------------- use
 
-demo: $(VENV)/.base ## real routes become onions, each recipient claims; then a feed's listeners pay its recipients
+demo: $(VENV)/.base ## real routes become onions, each recipient claims; a feed's audience pays; a feed that has no routes
 	$(REBUILD)
 	$(PY) -m keysend_fast demo $(DEMO)
-	$(PY) -m keysend_fast stream --listeners 2000 $(STREAM)
+	$(PY) -m keysend_fast stream --listeners 2000 --html build/stream.html $(STREAM)
+	$(PY) -m keysend_fast stream podcast-namespace-example.xml --listeners 50
 
 test: $(VENV)/.dev ## the test suite
 	$(REBUILD)
@@ -60,13 +61,14 @@ interop: $(VENV)/.dev ## against other implementations; needs cargo and go
 	$(REBUILD)
 	$(PYTEST) -m interop tests/interop $(TEST)
 
-bench: $(VENV)/.bench ## benchmarks, compared with this CPU's baseline: make bench BENCH=onions
+bench: $(VENV)/.bench ## benchmarks (BENCH=onions, kernels or failures), then the guard against this CPU's baseline
 	$(REBUILD)
 	$(PY) -m benchmarks $(BENCH)
+	$(PY) -m benchmarks.guard
 
-bench-save: $(VENV)/.bench ## the same, kept as this CPU's baseline
+bench-save: $(VENV)/.bench ## the guard's figures, kept as this CPU's baseline
 	$(REBUILD)
-	$(PY) -m benchmarks $(BENCH) --save
+	$(PY) -m benchmarks.guard --save
 
 bench-peers: $(VENV)/.bench ## side by side with other implementations; needs cargo and go
 	$(REBUILD)
@@ -95,6 +97,9 @@ lint-project: $(VENV)/.dev
 
 ct: $(VENV)/.base ## constant time: valgrind and MemorySanitizer watch the kernels
 	bash tests/c/ct.sh $(CT)
+
+asan: $(VENV)/.dev ## the test suite on a build with AddressSanitizer and UndefinedBehaviorSanitizer
+	bash tools/asan.sh $(ASAN)
 
 fuzz: $(VENV)/.base ## libFuzzer on everything that reads foreign bytes
 	bash tests/c/fuzz.sh $(FUZZ)

@@ -30,7 +30,6 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--quick", action="store_true", help="fewer rows and rounds, to see that it works")
     parser.add_argument("--json", type=Path, help="write every round's figures here")
-    parser.add_argument("--save", action="store_true", help="the same into benchmarks/baselines, by kind of CPU")
     return parser.parse_args()
 
 
@@ -94,7 +93,6 @@ def main() -> int:
     saved["load_after"] = header()["load_average"]
     saved["rows"] = [row.saved() for row in rows]
     paths = [options.json] if options.json else []
-    paths += [ROOT / "benchmarks/baselines" / f"{options.what}-{cpu_id()}.json"] if options.save else []
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(saved, indent=1) + "\n", encoding="utf-8")

@@ -24,7 +24,7 @@ def files(pattern: str) -> list[str]:
     return sorted(p for p in found if p != "csrc/_kernels.c")
 
 
-# Sanitizers and checks only (make asan); instruction sets and optimisation are set inside the files.
+# Sanitizers and checks only (tools/asan.sh); instruction sets and optimisation are set inside the files.
 EXTRA = shlex.split(os.environ.get("KSF_CFLAGS", ""))
 
 ffibuilder = FFI()

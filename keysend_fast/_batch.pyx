@@ -28,6 +28,8 @@ cdef enum:
     ROWS_WORTH_TABLES = 64       # hops of a batch below which it makes no tables of its own
     OWN_TABLE_BYTES = 64 << 20   # bound of the tables that a batch makes for itself
     OWN_BUILD_AFTER = 16         # uses in one batch after which a table made for it alone pays
+    SYMMETRIC_LANES = 16         # a block is a multiple of what the widest SHA-256 and ChaCha20 take at once
+    LONG_ROUTE = 8               # mean hops from which on blocks get smaller
     SEAL_VERSION = 1
 
 # ---------------------------------------------------------------- secrets
@@ -520,9 +522,10 @@ cdef int run(OnionBatch b, ksf_build_batch *c, object implementation, object hop
         if api.build_order(c, order, order + b.n):
             c.order = order
         api.suite_impl(suite, b"ecmult", &row)
-        blocks = (b.n + row.block - 1) // row.block     # as many for each thread, of equal size
+        # As many blocks for each thread, of equal size; smaller ones where routes are long, since Ctrl-C waits for them.
+        blocks = max((<size_t>b.n + row.block - 1) // row.block, rows // (<size_t>LONG_ROUTE * row.block))
         blocks = (blocks + workers - 1) // workers * workers
-        block = ((b.n + blocks - 1) // blocks + row.lanes - 1) // row.lanes * row.lanes
+        block = ((b.n + blocks - 1) // blocks + SYMMETRIC_LANES - 1) // SYMMETRIC_LANES * SYMMETRIC_LANES
         if block > <size_t>b.n:
             block = b.n
         for i in range(b.n):

@@ -71,8 +71,10 @@ def test_ctrl_c_is_a_keyboard_interrupt() -> None:
     timer.join()
 
 
-def test_the_signal_is_seen_within_a_tenth_of_a_second() -> None:
+@pytest.mark.parametrize(("hops", "threads"), [(8, 1), (20, 1), (20, 2)])
+def test_the_signal_is_seen_within_a_tenth_of_a_second(hops: int, threads: int) -> None:
     """The best of some tries: the machine may be busy with other things. A busy Python thread is one of them here."""
+    payments = [KeysendPayment(Route([Hop(node_id(i), i, 1000, 40) for i in range(hops)]))] * 4000
     busy = True
 
     def spin() -> None:
@@ -87,7 +89,7 @@ def test_the_signal_is_seen_within_a_tenth_of_a_second() -> None:
             sent = time.monotonic() + 0.1
             with alarm(0.1), pytest.raises(Stop):
                 for _ in range(100):
-                    build_keysends(PAYMENTS, block_height=1, implementation=SLOW, threads=1)
+                    build_keysends(payments, block_height=1, implementation=SLOW, threads=threads)
             delays.append(time.monotonic() - sent)
     finally:
         busy = False
