@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import sys
 import time
@@ -14,7 +15,7 @@ from keysend_fast import show_config
 
 from . import bench_failures, bench_kernels, bench_onions
 from .interleave import Claim, interleave, table, verdicts
-from .machine import ROOT, cpu_id, header
+from .machine import header
 
 FORMAT = 1
 
@@ -38,10 +39,7 @@ def _say(text: str) -> None:
 
 
 def _told(claims: Sequence[Claim]) -> list[dict[str, Any]]:
-    return [
-        {"text": c.text, "ratio": c.ratio, "target": c.target, "upper": c.upper, "source": c.source, "met": c.met}
-        for c in claims
-    ]
+    return [dataclasses.asdict(claim) | {"met": claim.met} for claim in claims]
 
 
 def main() -> int:

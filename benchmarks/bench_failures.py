@@ -126,7 +126,7 @@ class Suite:
         """How many times the batch is faster than the loop, beside the target."""
         pairs = [name.removesuffix(", loop") for name in self.rows if name.endswith(", loop")]
         return [
-            Claim(f"{name}, loop", self.rows[f"{name}, loop"].best / self.rows[f"{name}, batch"].best, TARGET, ISSUE_6)
+            Claim.of(f"{name}, loop", self.rows[f"{name}, loop"], self.rows[f"{name}, batch"], TARGET, ISSUE_6)
             for name in pairs
         ]
 

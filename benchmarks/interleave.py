@@ -43,13 +43,24 @@ class Row:
 
 @dataclass(frozen=True)
 class Claim:
-    """A ratio of two minima beside its target; `upper` where the ratio shall stay below."""
+    """A ratio of two minima beside its target; `upper` where the ratio shall stay below.
+
+    typical: the median of the rounds' own ratios, where both rows have rounds. Minima of two rows may come from different
+    moments of a shared machine; where the two figures are far apart, the machine was not the same for both.
+    """
 
     text: str
     ratio: float
     target: float
     source: str
     upper: bool = False
+    typical: float | None = None
+
+    @classmethod
+    def of(cls, text: str, slow: Row, fast: Row, target: float, source: str, upper: bool = False) -> Claim:
+        """How many times the second row is faster than the first."""
+        rounds = statistics.median(a / b for a, b in zip(slow.ns, fast.ns, strict=True))
+        return cls(text, slow.best / fast.best, target, source, upper, rounds)
 
     @property
     def met(self) -> bool:
@@ -109,6 +120,7 @@ def verdicts(claims: Sequence[Claim]) -> str:
     width = max(len(claim.text) for claim in claims)
     return "\n".join(
         f"{claim.text:{width}}  {claim.ratio:8.2f}  {'≤' if claim.upper else '≥'} {claim.target:<6g}"
-        f" {'met' if claim.met else 'NOT MET'}  ({claim.source})"
+        f" {'met' if claim.met else 'NOT MET':7}"
+        f" {'' if claim.typical is None else f'{claim.typical:8.2f} in the median round'}  ({claim.source})"
         for claim in claims
     )

@@ -128,6 +128,7 @@ static const ksf_api THE_API = {
     .libsecp256k1_set = ksf_libsecp256k1_set,
     .keys_collect = ksf_keys_collect,
     .build_order = ksf_build_order,
+    .keys_alike = ksf_keys_alike,
     .keys_load_scratch = api_keys_load_scratch,
     .keys_load = api_keys_load,
     .table_bytes = api_table_bytes,

@@ -29,7 +29,7 @@ cdef enum:
     OWN_TABLE_BYTES = 64 << 20   # bound of the tables that a batch makes for itself
     OWN_BUILD_AFTER = 16         # uses in one batch after which a table made for it alone pays
     SYMMETRIC_LANES = 16         # a block is a multiple of what the widest SHA-256 and ChaCha20 take at once
-    LONG_ROUTE = 8               # mean hops from which on blocks get smaller
+    LONG_ROUTE = 16              # mean hops from which on blocks get smaller
     SEAL_VERSION = 1
 
 # ---------------------------------------------------------------- secrets
@@ -478,6 +478,16 @@ cdef size_t collect_keys(ksf_build_batch *c, ksf_node_key **keys, size_t rows) e
         cap *= 8
 
 
+cdef int mark_alike(const ksf_build_batch *c, size_t n_keys, size_t block) except -1:
+    """Tells the tables which keys fill groups of lanes."""
+    cdef uint32_t *counts = <uint32_t *>malloc(n_keys * sizeof(uint32_t))
+    if counts == NULL:
+        raise MemoryError
+    with nogil:
+        api.keys_alike(c, n_keys, block, counts)
+    free(counts)
+
+
 cdef int run(OnionBatch b, ksf_build_batch *c, object implementation, object hop_tables, object threads) except -1:
     """Keys, tables, then the blocks. On an exception every output is zero."""
     cdef const ksf_suite *suite = suite_for(implementation)
@@ -509,13 +519,6 @@ cdef int run(OnionBatch b, ksf_build_batch *c, object implementation, object hop
         if c.row_key == NULL:
             raise MemoryError
         n_keys = collect_keys(c, &keys, rows)
-        tables = <HopTables>hop_tables
-        if tables is None and rows >= ROWS_WORTH_TABLES:
-            tables = HopTables(OWN_TABLE_BYTES, build_after=OWN_BUILD_AFTER)
-        if tables is not None:
-            held = tables.attach(suite, keys, n_keys)
-        else:
-            load_keys(suite, keys, n_keys)
         order = <uint32_t *>malloc(2 * b.n * sizeof(uint32_t))
         if order == NULL:
             raise MemoryError
@@ -526,6 +529,14 @@ cdef int run(OnionBatch b, ksf_build_batch *c, object implementation, object hop
         blocks = max((<size_t>b.n + row.block - 1) // row.block, rows // (<size_t>LONG_ROUTE * row.block))
         blocks = (blocks + workers - 1) // workers * workers
         block = ((b.n + blocks - 1) // blocks + SYMMETRIC_LANES - 1) // SYMMETRIC_LANES * SYMMETRIC_LANES
+        tables = <HopTables>hop_tables
+        if tables is None and rows >= ROWS_WORTH_TABLES:
+            tables = HopTables(OWN_TABLE_BYTES, build_after=OWN_BUILD_AFTER)
+        if tables is not None:
+            mark_alike(c, n_keys, block)
+            held = tables.attach(suite, keys, n_keys)
+        else:
+            load_keys(suite, keys, n_keys)
         if block > <size_t>b.n:
             block = b.n
         for i in range(b.n):

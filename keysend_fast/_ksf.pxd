@@ -82,6 +82,7 @@ cdef extern from "ksf.h" nogil:
         uint8_t valid
         uint8_t window
         uint32_t uses
+        uint32_t alike
         const void *table
         uint64_t point[8]
 
@@ -204,6 +205,7 @@ cdef extern from "ksf.h" nogil:
         int (*libsecp256k1_set)(const ksf_libsecp256k1 *functions) noexcept nogil
         size_t (*keys_collect)(ksf_build_batch *batch, size_t cap, uint32_t *buckets, size_t n_buckets) noexcept nogil
         int (*build_order)(const ksf_build_batch *batch, uint32_t *order, uint32_t *scratch) noexcept nogil
+        void (*keys_alike)(const ksf_build_batch *batch, size_t n_keys, size_t block, uint32_t *counts) noexcept nogil
         size_t (*keys_load_scratch)(const ksf_suite *suite) noexcept nogil
         void (*keys_load)(const ksf_suite *suite, ksf_node_key *keys, size_t n, void *scratch) noexcept nogil
         size_t (*table_bytes)(const ksf_suite *suite, unsigned window) noexcept nogil

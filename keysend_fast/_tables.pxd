@@ -31,7 +31,7 @@ cdef class HopTables:
     cdef object lock(self)
     cdef list attach(self, const ksf_suite *suite, ksf_node_key *keys, size_t n)
     cdef bint make_room(self, size_t bytes_wanted)
-    cdef int window_for(self, ksf_impl_row *row, uint64_t uses, uint64_t hops) noexcept
+    cdef int window_for(self, ksf_impl_row *row, const ksf_node_key *key) noexcept
     cdef int build(self, const ksf_suite *suite, list wanted, ksf_node_key *keys, int window, list held) except -1
 
 cdef int load_keys(const ksf_suite *suite, ksf_node_key *keys, size_t n) except -1

@@ -20,10 +20,8 @@ cdef const ksf_api *api = native_api()
 cdef enum:
     BUILD_AFTER = 8          # uses seen after which a table pays (measured crossover, docs/batched-ecdh.md)
     COLD_WINDOW = 5          # where a group of lanes has several keys, selecting costs more than adding: small sub-tables win
-    HOT_SHARE = 16           # a key with 1/16 of a batch's hops fills whole groups of lanes: it gets the implementation's window
-    WARM_WINDOW = 6          # and one with 1/32 most of its groups: 6 bits lose nothing where they are mixed, and win where not
-    WARM_SHARE = 32
-    HOT_HOPS = 256           # below so many hops a share says nothing
+    WARM_WINDOW = 6          # for a key that has half its lanes in groups of their own; with two thirds, the implementation's
+    HOT_USES = 32            # in a batch, below which a larger table is not worth its making
     POINT_ENTRY_BYTES = 256  # what an entry without a table is counted as
     BUILD_AT_ONCE = 64       # tables a call of table_build
 
@@ -115,11 +113,8 @@ cdef class HopTables:
         cdef ksf_impl_row row
         cdef int window
         cdef bytes name
-        cdef uint64_t hops = 0
         api.suite_impl(suite, b"ecmult", &row)
         name = row.name
-        for i in range(n):
-            hops += keys[i].uses
         with self.lock():
             self.clock += 1
             for i in range(n):
@@ -132,7 +127,7 @@ cdef class HopTables:
                 self.entries.move_to_end(key)
                 entry.used_at = self.clock
                 entry.uses += keys[i].uses
-                window = self.window_for(&row, keys[i].uses, hops)
+                window = self.window_for(&row, &keys[i])
                 memcpy(keys[i].point, entry.point, sizeof(entry.point))
                 keys[i].loaded = keys[i].valid = 1
                 if entry.table is not None:
@@ -162,7 +157,7 @@ cdef class HopTables:
                     entry.uses = keys[i].uses
                     entry.used_at = self.clock
                     self.entries[key] = entry
-                    window = self.window_for(&row, keys[i].uses, hops)
+                    window = self.window_for(&row, &keys[i])
                     if window and entry.uses >= self.threshold:
                         wanted.append((window, entry, i))
             wanted.sort(key=uses_of, reverse=True)       # the hottest first, where the bound has no room for all
@@ -170,12 +165,14 @@ cdef class HopTables:
                 self.build(suite, [(e, i) for w, e, i in wanted if w == window], keys, window, held)
         return held
 
-    cdef int window_for(self, ksf_impl_row *row, uint64_t uses, uint64_t hops) noexcept:
+    cdef int window_for(self, ksf_impl_row *row, const ksf_node_key *key) noexcept:
         if row.window_min <= self.window <= row.window_max:
             return self.window
-        if row.lanes == 1 or row.window_default <= COLD_WINDOW or (hops >= HOT_HOPS and uses * HOT_SHARE >= hops):
+        if row.lanes == 1 or row.window_default <= COLD_WINDOW:
             return row.window_default
-        if hops >= HOT_HOPS and uses * WARM_SHARE >= hops and WARM_WINDOW < row.window_default:
+        if key.uses >= HOT_USES and 3 * <uint64_t>key.alike >= 2 * <uint64_t>key.uses:
+            return row.window_default
+        if key.uses >= HOT_USES and 2 * <uint64_t>key.alike >= key.uses and WARM_WINDOW < row.window_default:
             return WARM_WINDOW
         return COLD_WINDOW
 

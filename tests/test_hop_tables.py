@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from keysend_fast import Hop, HopTables, KeysendPayment, Route, build_keysends, build_onions
+from keysend_fast import Hop, HopTables, KeysendPayment, Route, _native, build_keysends, build_onions
 from keysend_fast.errors import NodeKeyError
 from tests.implementations import runnable, with_tables
 from tests.nodes import NOT_A_POINT, node_id, request_of
@@ -93,6 +93,21 @@ def test_windows_have_their_sizes(implementation: str) -> None:
         windows = -(-256 // window)
         assert size >= windows * (1 << (window - 1)) * 64
         assert size % 64 == 0
+
+
+@tabled
+def test_keys_that_fill_groups_of_lanes_get_larger_windows(implementation: str) -> None:
+    """64 onions to one node make whole groups of its lanes; 64 that meet 48 nodes in any order do not."""
+    row = next(r for r in _native.list_implementations() if (r["slot"], r["name"]) == ("ecmult", implementation))
+    hot, mixed = HopTables(build_after=1), HopTables(build_after=1)
+    onions([1], implementation, hot, times=64)
+    assert hot.stats()["bytes"] - POINT_BYTES == table_size(implementation, row["windows"][1])
+    routes = [random.Random(i).sample(range(48), 20) for i in range(64)]
+    build_onions([request_of(nodes, [b"ab"] * 20) for nodes in routes], implementation=implementation, hop_tables=mixed)
+    stats = mixed.stats()
+    expected = table_size(implementation, 5 if row["lanes"] > 1 else row["windows"][1])
+    assert stats["tables"] == stats["keys"] == 48
+    assert stats["bytes"] == 48 * (expected + POINT_BYTES)
 
 
 def test_implementations_without_tables_keep_points_only() -> None:

@@ -18,7 +18,7 @@ runtime=$(cc -print-file-name=libasan.so)
 mkdir -p "$tree"
 git ls-files -z --cached --others --exclude-standard | xargs -0 cp -u --parents -t "$tree"
 cd "$tree"
-KSF_CFLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g -O1 -DKSF_VERIFY" \
+KSF_CFLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g1 -O1 -DKSF_VERIFY" \
     "$python" setup.py -q build_ext --inplace
 PYTHONPATH=$PWD PYTHONMALLOC=malloc LD_PRELOAD=$runtime ASAN_OPTIONS=detect_leaks=0 \
     "$python" -c 'import keysend_fast, pathlib, sys; sys.exit(pathlib.Path.cwd() not in pathlib.Path(keysend_fast.__file__).parents)' ||

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 /* CFFI-BEGIN */
-#define KSF_API_VERSION 1
+#define KSF_API_VERSION 2
 
 #define KSF_HOP_PAYLOADS_BYTES 1300
 #define KSF_PACKET_BYTES 1366
@@ -102,6 +102,7 @@ typedef struct ksf_node_key {
     uint8_t valid;  /* id is a point of the curve */
     uint8_t window; /* of table; 0 without one */
     uint32_t uses;  /* rows of the batch that name it */
+    uint32_t alike; /* of these, about how many share a group of lanes with its like only: set by keys_alike */
     const void *table;
     uint64_t point[8]; /* the implementation's own form */
 } ksf_node_key;
@@ -255,6 +256,8 @@ typedef struct ksf_api {
     /* A permutation of the items that puts like routes (length, last and first node) side by side, so that lanes stay full and
      * share tables; keys collected. order, scratch: n each. Returns 1, or 0 where all are alike and order is not written. */
     int (*build_order)(const ksf_build_batch *batch, uint32_t *order, uint32_t *scratch);
+    /* keys[k].alike for blocks of `block` items; keys collected, order set. counts: n_keys of scratch. */
+    void (*keys_alike)(const ksf_build_batch *batch, size_t n_keys, size_t block, uint32_t *counts);
     size_t (*keys_load_scratch)(const ksf_suite *suite);
     /* Decompresses and validates those of keys[0..n) that are not loaded. */
     void (*keys_load)(const ksf_suite *suite, ksf_node_key *keys, size_t n, void *scratch);

@@ -87,3 +87,32 @@ int ksf_build_order(const ksf_build_batch *b, uint32_t *order, uint32_t *scratch
     if (from != order) memcpy(order, from, n * sizeof *order);
     return 1;
 }
+
+/* A block's rows of one hop are sorted by key and cut into groups of eight lanes (four and portable ones aside): of c rows with
+ * one key, c - 7 at least stand in groups of their own. */
+void ksf_keys_alike(const ksf_build_batch *b, size_t n_keys, size_t block, uint32_t *counts) {
+    enum { OTHERS = 7 };
+    for (size_t k = 0; k < n_keys; k++) b->keys[k].alike = 0;
+    memset(counts, 0, n_keys * sizeof *counts);
+    for (size_t begin = 0; begin < b->n; begin += block) {
+        const size_t end = begin + block < b->n ? begin + block : b->n;
+        size_t live = end - begin;
+        for (uint32_t h = 0; live; h++) {
+            live = 0;
+            for (int pass = 0; pass < 2; pass++)
+                for (size_t i = begin; i < end; i++) {
+                    const size_t item = b->order ? b->order[i] : i;
+                    const uint32_t first = b->first_row[item];
+                    if (h >= b->first_row[item + 1] - first) continue;
+                    const uint32_t k = b->row_key[first + h];
+                    live++;
+                    if (pass == 0) {
+                        counts[k]++;
+                    } else if (counts[k]) {
+                        if (counts[k] > OTHERS) b->keys[k].alike += counts[k] - OTHERS;
+                        counts[k] = 0;
+                    }
+                }
+        }
+    }
+}

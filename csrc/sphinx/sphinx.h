@@ -22,6 +22,7 @@ static inline size_t ksf_frame_len(size_t payload) { return ksf_bigsize_len(payl
 /* See ksf_api. */
 size_t ksf_keys_collect(ksf_build_batch *batch, size_t cap, uint32_t *buckets, size_t n_buckets);
 int ksf_build_order(const ksf_build_batch *batch, uint32_t *order, uint32_t *scratch);
+void ksf_keys_alike(const ksf_build_batch *batch, size_t n_keys, size_t block, uint32_t *counts);
 size_t ksf_build_scratch(const ksf_build_batch *batch, size_t block);
 void ksf_build_block(const ksf_build_batch *batch, size_t begin, size_t end, void *scratch);
 size_t ksf_peel_scratch(const ksf_peel_batch *batch, size_t block);
