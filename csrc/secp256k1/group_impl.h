@@ -71,6 +71,27 @@ KSF_INLINE void ksf_gej_add_ge_abreast(ksf_gej *r, const ksf_gej *p, const ksf_g
         ksf_fe_carry(&r[k].y);
     }
 }
+/* The same for an affine p, coordinates factors of magnitude 1: 4M + 2S. z is the difference of the x's, of magnitude 6. */
+KSF_INLINE void ksf_gej_set_sum_abreast(ksf_gej *r, const ksf_ge *p, const ksf_ge *q, const int n) {
+    ksf_fe u[2], d[2], hh[2], v[2], w[2], s[2];
+    for (int k = 0; k < n; k++) ksf_fe_sub_carried(&r[k].z, &q[k].x, &p[k].x);
+    for (int k = 0; k < n; k++) ksf_fe_sub_carried(&d[k], &q[k].y, &p[k].y);
+    for (int k = 0; k < n; k++) ksf_fe_sqr(&hh[k], &r[k].z);
+    for (int k = 0; k < n; k++) ksf_fe_mul(&v[k], &hh[k], &p[k].x);
+    for (int k = 0; k < n; k++) ksf_fe_mul(&u[k], &hh[k], &r[k].z);
+    for (int k = 0; k < n; k++) ksf_fe_mul(&s[k], &u[k], &p[k].y);
+    for (int k = 0; k < n; k++) {
+        ksf_fe_add(&w[k], &v[k], &v[k]);
+        ksf_fe_add(&w[k], &w[k], &u[k]);
+        ksf_fe_sqr_sub(&r[k].x, &d[k], &w[k]);
+    }
+    for (int k = 0; k < n; k++) ksf_fe_sub(&u[k], &v[k], &r[k].x);
+    for (int k = 0; k < n; k++) {
+        ksf_fe_mul_sub(&r[k].y, &d[k], &u[k], &s[k]);
+        ksf_fe_carry(&r[k].x);
+        ksf_fe_carry(&r[k].y);
+    }
+}
 KSF_INLINE void ksf_gej_add_ge(ksf_gej *r, const ksf_gej *p, const ksf_ge *q, ksf_fe *h) { ksf_gej_add_ge_abreast(r, p, q, h, 1); }
 /* r = p + q, p != +-q in every lane; r may be p. 12M + 4S. */
 KSF_INLINE void ksf_gej_add(ksf_gej *r, const ksf_gej *p, const ksf_gej *q) {

@@ -82,28 +82,35 @@ KSF_INLINE void ksf_run_add(ksf_gej *sum, const ksf_ge *point, const unsigned *l
         for (unsigned k = 0; k < abreast; k++) ksf_gej_cmov(&sum[f + k], &next[k], ksf_lane_mask_from_bits(live[f + k]));
     }
 }
+/* sum[f] = a[f] + b[f], the first two points of every run: no run is shorter. */
+KSF_INLINE void ksf_run_begin(ksf_gej *sum, const ksf_ge *a, const ksf_ge *b, const unsigned n) {
+    const unsigned abreast = n % KSF_ABREAST ? 1 : KSF_ABREAST;
+    for (unsigned f = 0; f < n; f += abreast) ksf_gej_set_sum_abreast(sum + f, a + f, b + f, (int)abreast);
+}
 /* sum[0..KSF_RUN_FES) and the KSF_RUN_FES behind them: the run sums of two products; the first is left out where first is 1. */
 KSF_INLINE void ksf_run_sums(ksf_gej *sum, const ksf_run_product *a, const ksf_run_product *b, int first) {
-    ksf_ge point[2 * KSF_RUN_FES];
+    ksf_ge begin[2 * KSF_RUN_FES], point[2 * KSF_RUN_FES];
     unsigned live[2 * KSF_RUN_FES];
     const unsigned both = first ? 0 : a->steps < b->steps ? a->steps : b->steps;
+    KSF_CHECK(a->steps > 2 && b->steps > 2);
     for (unsigned step = 0; step < both; step++) {
-        ksf_run_select(point, live, a, step);
-        ksf_run_select(point + KSF_RUN_FES, live + KSF_RUN_FES, b, step);
-        if (step)
+        ksf_ge *const p = step ? point : begin;
+        ksf_run_select(p, live, a, step);
+        ksf_run_select(p + KSF_RUN_FES, live + KSF_RUN_FES, b, step);
+        if (step == 1)
+            ksf_run_begin(sum, begin, point, 2 * KSF_RUN_FES);
+        else if (step)
             ksf_run_add(sum, point, live, 2 * KSF_RUN_FES);
-        else
-            for (unsigned f = 0; f < 2 * KSF_RUN_FES; f++) ksf_gej_set_ge(&sum[f], &point[f]);
     }
     for (int k = first; k < 2; k++) {
         const ksf_run_product *p = k ? b : a;
         ksf_gej *mine = sum + (size_t)k * KSF_RUN_FES;
         for (unsigned step = both; step < p->steps; step++) {
-            ksf_run_select(point, live, p, step);
-            if (step)
+            ksf_run_select(step ? point : begin, live, p, step);
+            if (step == 1)
+                ksf_run_begin(mine, begin, point, KSF_RUN_FES);
+            else if (step)
                 ksf_run_add(mine, point, live, KSF_RUN_FES);
-            else
-                for (unsigned f = 0; f < KSF_RUN_FES; f++) ksf_gej_set_ge(&mine[f], &point[f]);
         }
     }
 }

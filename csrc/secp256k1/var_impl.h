@@ -146,18 +146,18 @@ static __attribute__((noinline)) void ksf_var_mul(ksf_ge *out, const ksf_ge *pre
     for (size_t i = 0; i < n; i += KSF_ABREAST) {
         const size_t lane_set[2] = {i, i + 1 < n ? i + 1 : i};
         ksf_gej a[2], twice[2];
-        ksf_fe h;
+        ksf_fe h[2];
         for (int k = 0; k < KSF_ABREAST; k++) ksf_gej_set_ge(&a[k], s->points + KSF_VAR_POINTS * lane_set[k] + 4 * (KSF_VAR_DIGITS - 1));
         for (int j = KSF_VAR_DIGITS - 2; j >= 0; j--) {
             for (int bit = 0; bit < KSF_GLV_W; bit++) ksf_gej_double(a, KSF_ABREAST);
-            for (int k = 0; k < KSF_ABREAST; k++) {
-                const ksf_ge *t = s->points + KSF_VAR_POINTS * lane_set[k] + 4 * j;
-                ksf_gej_add_ge(&a[k], &a[k], t, &h);
-                if (j > 0) continue;
-                ksf_gej_set_ge(&twice[k], t);
+            ksf_ge t[2];
+            for (int k = 0; k < KSF_ABREAST; k++) t[k] = s->points[KSF_VAR_POINTS * lane_set[k] + 4 * j];
+            ksf_gej_add_ge_abreast(a, a, t, h, KSF_ABREAST);
+            for (int k = 0; k < KSF_ABREAST && j == 0; k++) {
+                ksf_gej_set_ge(&twice[k], &t[k]);
                 ksf_gej_double(&twice[k], 1);
-                ksf_fe_normalize(&h);
-                ksf_gej_cmov(&a[k], &twice[k], ksf_fe_is_zero(&h));
+                ksf_fe_normalize(&h[k]);
+                ksf_gej_cmov(&a[k], &twice[k], ksf_fe_is_zero(&h[k]));
             }
         }
         for (int k = 0; k < KSF_ABREAST; k++) s->jacobian[lane_set[k]] = a[k];
