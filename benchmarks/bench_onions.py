@@ -13,6 +13,7 @@ from importlib.resources import files
 from typing import Any
 
 from keysend_fast import HopTables, KeysendPayment, Route, build_keysend, build_keysends, peel_onions, show_config
+from keysend_fast._native import chosen_implementations, lone_implementation
 from keysend_fast.kernels import base_mul_many
 from keysend_fast.route import Hop
 from keysend_fast.status import Status
@@ -118,17 +119,18 @@ def ours_row(
     return Row(name, len(routes), run, check)
 
 
-def single_row(name: str, route: Route, implementation: str, tables: HopTables | None) -> Row:
-    """One call an onion."""
+def single_row(name: str, route: Route, implementation: str | None, tables: HopTables | None) -> Row:
+    """One call an onion; without an implementation, on what is chosen for one."""
+    ran = implementation or chosen_implementations(lone_implementation())["ecmult"]
 
     def run() -> None:
         for _ in range(8):
             build_keysend(route, RECORDS, block_height=HEIGHT, implementation=implementation, hop_tables=tables)
 
-    return Row(name, 8, run, lambda: agree([route], implementation, tables))
+    return Row(name, 8, run, lambda: agree([route], implementation, tables), f"on {ran}")
 
 
-def agree(routes: Sequence[Route], implementation: str, tables: HopTables | None) -> None:
+def agree(routes: Sequence[Route], implementation: str | None, tables: HopTables | None) -> None:
     """Some of the routes' onions, byte for byte, with the constant-time loop."""
     step = max(1, len(routes) // 16)
     secrets = [(sha256(b"p%d" % i).digest(), sha256(b"s%d" % i).digest()) for i in range(len(routes))]
@@ -283,7 +285,7 @@ def suite(implementation: str, others: Sequence[str], *, quick: bool, threads: b
         ours_row("cold tables, made in the call", four[:usual], implementation, lambda: HopTables(TABLE_BYTES)),
         ours_row("cold keys", distinct(4, usual), implementation, lambda: HopTables(TABLE_BYTES)),
         single_row("single call, warm", four[0], implementation, warm),
-        single_row("single call, no tables", four[0], implementation, None),
+        single_row("single call, no tables", four[0], None, None),
         null_row(implementation, warm, usual, 4),
         *peel_rows(implementation, usual),
     ]

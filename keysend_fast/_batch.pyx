@@ -11,7 +11,7 @@ from keysend_fast._ksf cimport (
     ksf_api, ksf_build_batch, ksf_impl_row, ksf_keysend_plan, ksf_keysend_request, ksf_node_key, ksf_onion_request, ksf_suite,
 )
 from keysend_fast._native cimport (
-    Arena, PUBLIC, SECRETS, block_fn, copy_exact, hex_text, native_api, new_arena, new_plane, random_fill, run_blocks, suite_for, thread_count,
+    Arena, PUBLIC, SECRETS, block_fn, copy_exact, hex_text, native_api, new_arena, new_plane, random_fill, run_blocks, suite_for_items, thread_count,
 )
 from keysend_fast._route cimport KeysendPayment, Route, request_fill
 from keysend_fast._tables cimport HopTables, load_keys
@@ -490,7 +490,7 @@ cdef int mark_alike(const ksf_build_batch *c, size_t n_keys, size_t block) excep
 
 cdef int run(OnionBatch b, ksf_build_batch *c, object implementation, object hop_tables, object threads) except -1:
     """Keys, tables, then the blocks. On an exception every output is zero."""
-    cdef const ksf_suite *suite = suite_for(implementation)
+    cdef const ksf_suite *suite = suite_for_items(implementation, b.n, hop_tables is not None)
     cdef ksf_impl_row row
     cdef ksf_node_key *keys = NULL
     cdef uint32_t *order = NULL

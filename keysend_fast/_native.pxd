@@ -29,6 +29,7 @@ cdef Arena new_arena(Py_ssize_t size, int kind)
 cdef Plane new_plane(object owner, uint8_t *p, Py_ssize_t rows, Py_ssize_t width, Py_ssize_t stride, Py_ssize_t itemsize)
 cdef int random_fill(uint8_t *p, size_t n) except -1
 cdef const ksf_suite *suite_for(object implementation) except NULL
+cdef const ksf_suite *suite_for_items(object implementation, size_t n, bint tables) except NULL
 cdef int copy_exact(uint8_t *to, object source, Py_ssize_t n, str what) except -1
 cdef int run_blocks(block_fn fn, const void *batch, size_t n, size_t block, size_t scratch_bytes, int threads) except -1
 cdef int thread_count(object threads, size_t n, size_t worth) except -1

@@ -95,6 +95,31 @@ cdef const ksf_suite *suite_for(object implementation) except NULL:
     return suite
 
 
+cdef object lone = False         # not looked for yet
+
+
+def lone_implementation():
+    """What one onion without hop tables runs on where nothing is forced; None: what a batch runs on.
+
+    It has nothing to fill lanes with, and libsecp256k1 takes the least time for one multiplication (docs/implementations.md).
+    """
+    global lone
+    if lone is False:
+        lone = None
+        if not DEFAULT_IMPLEMENTATION:
+            try:
+                suite_for("ecmult=libsecp256k1")
+                lone = "ecmult=libsecp256k1"
+            except (ImportError, ValueError):
+                pass             # no coincurve: the lanes do it
+    return lone
+
+
+cdef const ksf_suite *suite_for_items(object implementation, size_t n, bint tables) except NULL:
+    """As suite_for, of n items with or without hop tables."""
+    return suite_for(lone_implementation() if implementation is None and n == 1 and not tables else implementation)
+
+
 def suite_address(implementation=None):
     """Address of the resolved suite, for the cffi side."""
     return <uintptr_t>suite_for(implementation)

@@ -7,7 +7,7 @@ from libc.string cimport memset
 
 from keysend_fast._ksf cimport KSF_CANCELLED, KSF_HOP_PAYLOADS_BYTES, KSF_OK, KSF_PACKET_OVERHEAD, ksf_api, ksf_impl_row, ksf_peel_batch, ksf_suite
 from keysend_fast._native cimport (
-    PUBLIC, SECRETS, block_fn, copy_exact, native_api, new_arena, new_plane, run_blocks, suite_for, thread_count,
+    PUBLIC, SECRETS, block_fn, copy_exact, native_api, new_arena, new_plane, run_blocks, suite_for_items, thread_count,
 )
 
 from keysend_fast.errors import SessionKeyError
@@ -176,7 +176,7 @@ cdef const uint8_t *rows_of(object source, Py_ssize_t n, Py_ssize_t width, str w
 def peel_onions(packets, node_privkey, associated_data, *, hop_payloads_size=KSF_HOP_PAYLOADS_BYTES, associated_data_size=32,
                 threads=None, implementation=None):
     """Peel one layer of many packets. See keysend_fast.onion.peel_onions."""
-    cdef const ksf_suite *suite = suite_for(implementation)
+    cdef const ksf_suite *suite
     cdef ksf_peel_batch c
     cdef ksf_impl_row row
     cdef uint8_t key[32]
@@ -197,6 +197,7 @@ def peel_onions(packets, node_privkey, associated_data, *, hop_payloads_size=KSF
         packets = list(packets)
         n = len(packets)
     workers = thread_count(threads, n, THREADS_WORTH)
+    suite = suite_for_items(implementation, n, False)
     memset(&c, 0, sizeof(c))
     c.n = n
     c.suite = suite

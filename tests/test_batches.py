@@ -79,6 +79,15 @@ def test_batch_sizes_and_threads(implementation: str, size: int) -> None:
         assert answers(batch) == expected()[:size], threads
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_batch_of_many_blocks(implementation: str, threads: int) -> None:
+    """4,097 onions: the requests again and again, with tables of their own."""
+    size = 4097
+    items = (requests() * 8)[:size]
+    batch = build_onions(items, threads=threads, implementation=implementation)
+    assert answers(batch) == (expected() * 8)[:size]
+
+
 def test_batches_from_the_middle(implementation: str) -> None:
     """What else is in the batch, and at which place of it an item stands, does not matter."""
     rng = random.Random(7)

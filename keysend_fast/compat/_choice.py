@@ -5,14 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from keysend_fast import _native
-from keysend_fast.errors import MissingDependencyError
 from keysend_fast.onion import HopTables
 
 __all__ = ["Choice", "choose"]
-
-# One scalar multiplication of a point seen once: lanes have nothing to fill them with, libsecp256k1's latency is the shortest
-# (docs/compat-electrum.md has the figures). Hash and cipher stay the best of this CPU.
-_LONE_POINTS = "ecmult=libsecp256k1"
 
 
 class Choice(NamedTuple):
@@ -42,8 +37,5 @@ def choose(implementation: str | None = None, hop_tables: HopTables | None = Non
     if implementation is not None or _native.DEFAULT_IMPLEMENTATION:
         _native.suite_address(implementation)
         return Choice(implementation, implementation, hop_tables)
-    try:
-        _native.suite_address(_LONE_POINTS)
-    except (MissingDependencyError, ValueError):
-        return Choice(None, None, hop_tables)
-    return Choice(None if hop_tables is not None else _LONE_POINTS, _LONE_POINTS, hop_tables)
+    lone = _native.lone_implementation()
+    return Choice(None if hop_tables is not None else lone, lone, hop_tables)

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 import keysend_fast
+from keysend_fast import _native
 from keysend_fast.failure import Failure, decode_failure, decode_failures, derive_secrets
 from keysend_fast.keysend import KeysendPayment, build_keysends
 from keysend_fast.onion import (
@@ -71,7 +72,8 @@ class Ours(Peer):
 
     def info(self) -> dict[str, Any]:
         """What runs, per primitive; a wish for an implementation that is not what runs is an error."""
-        config = keysend_fast.show_config(self.implementation)
+        lone = _native.lone_implementation() if self.variant == "single" else None
+        config = keysend_fast.show_config(self.implementation or lone)
         chosen = config["chosen"]
         if self.implementation is not None and chosen["ecmult"] != self.implementation:
             raise RuntimeError(f"asked for {self.implementation}, and {chosen['ecmult']} runs")
