@@ -7,7 +7,7 @@
 #include "ecmult.h"
 
 KSF_TARGET_BEGIN_AVX512IFMA
-#define KSF_RUN_MOST 3
+#define KSF_RUN_MOST 5
 #define KSF_PASS_GROUPS 16
 #define KSF_PASS_FES 8
 #include "lanes_avx512ifma.h"
