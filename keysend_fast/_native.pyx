@@ -305,7 +305,7 @@ cdef int take_signals() noexcept with gil:
 
 cdef int poll_signals(void *arg) noexcept nogil:
     """Between blocks, at most every 20 ms. A GIL that a busy thread holds takes up to 5 ms to get: the interval stretches to
-    14 times the last wait (at most 70 ms), so that waiting costs 7 % and Ctrl-C is seen within 100 ms, the blocks that run
+    10 times the last wait (at most 50 ms), so that waiting costs 9 % and Ctrl-C is seen within 100 ms, the blocks that run
     by then included (15 ms at 20 hops on the slowest implementation)."""
     cdef Poll *p = <Poll *>arg
     cdef uint64_t now = ksf_now_ns()
@@ -314,11 +314,11 @@ cdef int poll_signals(void *arg) noexcept nogil:
         return 0
     stop = take_signals()
     p.last = ksf_now_ns()
-    p.every = 14 * (p.last - now)
+    p.every = 10 * (p.last - now)
     if p.every < POLL_NS:
         p.every = POLL_NS
-    elif p.every > 70_000_000:
-        p.every = 70_000_000
+    elif p.every > 50_000_000:
+        p.every = 50_000_000
     return stop
 
 

@@ -20,7 +20,7 @@ cdef const ksf_api *api = native_api()
 cdef enum:
     BUILD_AFTER = 8          # uses seen after which a table pays (measured crossover, docs/batched-ecdh.md)
     COLD_WINDOW = 5          # where a group of lanes has several keys, selecting costs more than adding: small sub-tables win
-    WARM_WINDOW = 6          # for a key that has half its lanes in groups of their own; with two thirds, the implementation's
+    WARM_WINDOW = 6          # for a key with two thirds of its lanes in groups of their own; with four fifths, the implementation's
     HOT_USES = 32            # in a batch, below which a larger table is not worth its making
     POINT_ENTRY_BYTES = 256  # what an entry without a table is counted as
     BUILD_AT_ONCE = 64       # tables a call of table_build
@@ -170,9 +170,9 @@ cdef class HopTables:
             return self.window
         if row.lanes == 1 or row.window_default <= COLD_WINDOW:
             return row.window_default
-        if key.uses >= HOT_USES and 3 * <uint64_t>key.alike >= 2 * <uint64_t>key.uses:
+        if key.uses >= HOT_USES and 5 * <uint64_t>key.alike >= 4 * <uint64_t>key.uses:
             return row.window_default
-        if key.uses >= HOT_USES and 2 * <uint64_t>key.alike >= key.uses and WARM_WINDOW < row.window_default:
+        if key.uses >= HOT_USES and 3 * <uint64_t>key.alike >= 2 * <uint64_t>key.uses and WARM_WINDOW < row.window_default:
             return WARM_WINDOW
         return COLD_WINDOW
 
