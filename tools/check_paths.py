@@ -21,6 +21,9 @@ HOSTS = {
     "127.0.0.1",
     "keepachangelog.com",
     "semver.org",
+    "www.w3.org",  # namespaces that drawn SVG names, as the next two
+    "purl.org",
+    "matplotlib.org",
 }
 
 
