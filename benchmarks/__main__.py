@@ -90,11 +90,10 @@ def main() -> int:
         saved["tables"] = {name: tables.stats() for name, tables in suite.tables.items()}
     saved["load_after"] = header()["load_average"]
     saved["rows"] = [row.saved() for row in rows]
-    paths = [options.json] if options.json else []
-    for path in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(saved, indent=1) + "\n", encoding="utf-8")
-        print(f"saved in {path}")
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(saved, indent=1) + "\n", encoding="utf-8")
+        print(f"saved in {options.json}")
     return 0
 
 

@@ -529,16 +529,17 @@ cdef int run(OnionBatch b, ksf_build_batch *c, object implementation, object hop
         blocks = max((<size_t>b.n + row.block - 1) // row.block, rows // (<size_t>LONG_ROUTE * row.block))
         blocks = (blocks + workers - 1) // workers * workers
         block = ((b.n + blocks - 1) // blocks + SYMMETRIC_LANES - 1) // SYMMETRIC_LANES * SYMMETRIC_LANES
+        if block > <size_t>b.n:
+            block = b.n
         tables = <HopTables>hop_tables
         if tables is None and rows >= ROWS_WORTH_TABLES:
             tables = HopTables(OWN_TABLE_BYTES, build_after=OWN_BUILD_AFTER)
         if tables is not None:
-            mark_alike(c, n_keys, block)
+            if row.lanes > 1:
+                mark_alike(c, n_keys, block)
             held = tables.attach(suite, keys, n_keys)
         else:
             load_keys(suite, keys, n_keys)
-        if block > <size_t>b.n:
-            block = b.n
         for i in range(b.n):
             b.statuses_at[i].code = KSF_OK
         run_blocks(<block_fn>api.build_block, c, b.n, block, api.build_scratch(c, block), workers)

@@ -76,9 +76,9 @@ cdef class HopTables:
 
     max_bytes: upper bound of everything that it holds, tables of running batches included. window: table window in bits (5 to
     8, 52 to 256 KiB a key), or None: the implementation's default for keys that fill whole groups of lanes, 6 for those that
-    fill some, 5 for the others, since selecting from several tables at once costs more than adding. build_after: uses after which a key gets a table.
-    implementation: of the tables made by :meth:`warm`. Share one object between batches, threads and routes; a fork copies
-    it. Raises ValueError.
+    fill most, 5 for the others, since selecting from several tables at once costs more than adding. build_after: uses after
+    which a key gets a table. implementation: of the tables made by :meth:`warm`. Share one object between batches, threads and
+    routes; a fork copies it. Raises ValueError.
     """
 
     def __init__(self, max_bytes=64 << 20, *, window=None, build_after=BUILD_AFTER, implementation=None):
@@ -170,11 +170,11 @@ cdef class HopTables:
             return self.window
         if row.lanes == 1 or row.window_default <= COLD_WINDOW:
             return row.window_default
-        if key.uses >= HOT_USES and 5 * <uint64_t>key.alike >= 4 * <uint64_t>key.uses:
+        if key.uses < HOT_USES or 3 * <uint64_t>key.alike < 2 * <uint64_t>key.uses:
+            return COLD_WINDOW
+        if 5 * <uint64_t>key.alike >= 4 * <uint64_t>key.uses:
             return row.window_default
-        if key.uses >= HOT_USES and 3 * <uint64_t>key.alike >= 2 * <uint64_t>key.uses and WARM_WINDOW < row.window_default:
-            return WARM_WINDOW
-        return COLD_WINDOW
+        return min(WARM_WINDOW, <int>row.window_default)
 
     cdef bint make_room(self, size_t bytes_wanted):
         """Evict least recently used entries until so many bytes more stay below the bound. False where they cannot.

@@ -20,8 +20,7 @@ git ls-files -z --cached --others --exclude-standard | xargs -0 cp -u --parents 
 cd "$tree"
 KSF_CFLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g1 -O1 -DKSF_VERIFY" \
     "$python" setup.py -q build_ext --inplace
-PYTHONPATH=$PWD PYTHONMALLOC=malloc LD_PRELOAD=$runtime ASAN_OPTIONS=detect_leaks=0 \
-    "$python" -c 'import keysend_fast, pathlib, sys; sys.exit(pathlib.Path.cwd() not in pathlib.Path(keysend_fast.__file__).parents)' ||
+export PYTHONPATH=$PWD PYTHONMALLOC=malloc LD_PRELOAD=$runtime ASAN_OPTIONS=detect_leaks=0
+"$python" -c 'import keysend_fast, pathlib, sys; sys.exit(pathlib.Path.cwd() not in pathlib.Path(keysend_fast.__file__).parents)' ||
     { echo "the instrumented build is not what would be tested" >&2; exit 1; }
-PYTHONPATH=$PWD PYTHONMALLOC=malloc LD_PRELOAD=$runtime ASAN_OPTIONS=detect_leaks=0 \
-    "$python" -m pytest -q -m "not interop and not long and not build" -p no:cacheprovider "${tests[@]}"
+"$python" -m pytest -q -m "not interop and not long and not build" -p no:cacheprovider "${tests[@]}"

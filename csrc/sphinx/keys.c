@@ -88,8 +88,8 @@ int ksf_build_order(const ksf_build_batch *b, uint32_t *order, uint32_t *scratch
     return 1;
 }
 
-/* A block's rows of one hop are sorted by key and cut into groups of eight lanes (four and portable ones aside): of c rows with
- * one key, c - 7 at least stand in groups of their own. */
+/* A block's rows of one hop are sorted by key and cut into groups of eight lanes in every tier that has lanes: of c rows with
+ * one key, about c - 7 stand in groups of their own, wherever the cuts fall. */
 void ksf_keys_alike(const ksf_build_batch *b, size_t n_keys, size_t block, uint32_t *counts) {
     enum { OTHERS = 7 };
     for (size_t k = 0; k < n_keys; k++) b->keys[k].alike = 0;
